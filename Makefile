@@ -1,0 +1,86 @@
+# Build, checks and tests. `make help` lists what there is; docs/development.md explains it.
+
+include tools/versions.env
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TOOLS         := $(CURDIR)/.cache/bin
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+BENCHSTAT     := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/session-export.
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/session-export ./cmd/session-export
+
+.PHONY: test
+test: ## Run all tests that need nothing but Go.
+	go test ./...
+
+.PHONY: check
+check: check-format check-vet check-lint check-modules check-race check-fuzz check-bench ## Run every check that needs no service.
+
+.PHONY: check-format
+check-format: ## gofmt has nothing to change.
+	@changed=$$(gofmt -l .); if [ -n "$$changed" ]; then echo "not formatted by gofmt:"; echo "$$changed"; exit 1; fi
+
+.PHONY: check-vet
+check-vet: ## go vet, the services tier included.
+	go vet ./...
+	go vet -tags services ./services/...
+
+.PHONY: check-lint
+check-lint: $(GOLANGCI_LINT) ## golangci-lint as .golangci.yml says.
+	$(GOLANGCI_LINT) config verify
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: check-modules
+check-modules: ## go.mod is tidy and the downloaded modules are what go.sum says.
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: check-race
+check-race: ## All tests under the race detector.
+	go test -race ./...
+
+.PHONY: check-fuzz
+check-fuzz: ## Every fuzz target for a few seconds.
+	tools/fuzz.sh
+
+.PHONY: check-bench
+check-bench: ## Vet and test the benchmark module.
+	cd bench && go vet ./... && go test ./...
+
+.PHONY: services-install
+services-install: ## Fetch the real Kafka and Elasticsearch into the cache.
+	services/install.sh
+
+.PHONY: services-test
+services-test: services-install ## Test against a real Kafka and a real Elasticsearch.
+	go test -tags services -count=1 -timeout 20m -v ./services/...
+
+.PHONY: benchmark
+benchmark: $(BENCHSTAT) ## Run the Go benchmarks ten times and summarise them.
+	@mkdir -p .cache
+	go test -run '^$$' -bench . -benchmem -count 10 ./... | tee .cache/benchmarks.txt
+	$(BENCHSTAT) .cache/benchmarks.txt
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT) $(BENCHSTAT) ## Build the tools that the checks use.
+
+$(GOLANGCI_LINT): tools/versions.env
+	tools/install.sh $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint $(GOLANGCI_LINT_VERSION)
+
+$(BENCHSTAT): tools/versions.env
+	tools/install.sh $@ golang.org/x/perf/cmd/benchstat $(BENCHSTAT_VERSION)
+
+.PHONY: clean
+clean: ## Remove what was built (the services' cache stays).
+	rm -rf bin .cache
