@@ -1,0 +1,276 @@
+//go:build services
+
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	kafkaClusterID    = "MkU3OEVBNTcwNTJENDM2Qg" // any 16 bytes in URL-safe base64
+	kafkaStartTimeout = 3 * time.Minute          // 4 s alone on a quiet machine, 30 s for three nodes on a busy one
+	kafkaStopTimeout  = time.Minute
+)
+
+// KafkaOptions says which cluster to start.
+type KafkaOptions struct {
+	Nodes      int               // brokers, each a controller as well; default 1
+	Properties map[string]string // added to every node's server.properties
+}
+
+// Kafka is a running cluster.
+type Kafka struct {
+	dir   string
+	libs  string
+	nodes []*Node
+}
+
+// Node is one broker of a cluster.
+type Node struct {
+	ID int32
+
+	dir     string
+	libs    string
+	address string
+	process *process // nil while it does not run
+}
+
+// StartKafka starts a cluster that ends with the test.
+func StartKafka(tb testing.TB, o KafkaOptions) *Kafka {
+	tb.Helper()
+	k, err := openKafka(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			for _, n := range k.nodes {
+				if n.process != nil {
+					tb.Logf("node %d printed last:\n%s", n.ID, n.process.journal)
+				}
+			}
+		}
+		if err := k.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return k
+}
+
+// openKafka formats and starts a cluster and waits until every node is ready. Close ends it.
+func openKafka(o KafkaOptions) (k *Kafka, err error) {
+	home, err := installed("kafka")
+	if err != nil {
+		return nil, err
+	}
+	count := max(o.Nodes, 1)
+	ports, err := freePorts(2 * count)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := workFolder()
+	if err != nil {
+		return nil, err
+	}
+	k = &Kafka{dir: dir, libs: filepath.Join(home, "libs", "*")}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, k.Close())
+		}
+	}()
+
+	brokers, controllers := ports[:count], ports[count:]
+	for i := range count {
+		n := &Node{
+			ID:      int32(i + 1),
+			dir:     filepath.Join(dir, strconv.Itoa(i+1)),
+			libs:    k.libs,
+			address: loopback(brokers[i]),
+		}
+		if err := n.configure(controllers, o.Properties); err != nil {
+			return k, fmt.Errorf("configuring node %d: %w", n.ID, err)
+		}
+		k.nodes = append(k.nodes, n)
+	}
+	if err := k.each((*Node).format); err != nil {
+		return k, fmt.Errorf("formatting: %w", err)
+	}
+	return k, k.each((*Node).Start)
+}
+
+// each does something with all nodes at the same time.
+func (k *Kafka) each(do func(*Node) error) error {
+	results := make(chan error, len(k.nodes))
+	for _, n := range k.nodes {
+		go func() { results <- do(n) }()
+	}
+	var all error
+	for range k.nodes {
+		all = errors.Join(all, <-results)
+	}
+	return all
+}
+
+// Brokers returns the addresses of all nodes.
+func (k *Kafka) Brokers() []string {
+	var brokers []string
+	for _, n := range k.nodes {
+		brokers = append(brokers, n.address)
+	}
+	return brokers
+}
+
+// Node returns the broker with an id, which count from 1.
+func (k *Kafka) Node(id int32) *Node {
+	return k.nodes[id-1]
+}
+
+// Close stops all nodes and removes what they wrote. It takes no care of what they store: everything goes.
+func (k *Kafka) Close() error {
+	err := k.each(func(n *Node) error {
+		if n.process == nil {
+			return nil
+		}
+		return n.Kill()
+	})
+	return errors.Join(err, os.RemoveAll(k.dir))
+}
+
+// Tool runs a class of Kafka's own tools to its end, as an unprivileged user, and returns what it printed.
+func (k *Kafka) Tool(ctx context.Context, class string, args ...string) (string, error) {
+	return kafkaTool(ctx, k.libs, k.dir, class, args...)
+}
+
+func (n *Node) configure(controllers []int, extra map[string]string) error {
+	var voters []string
+	for i, port := range controllers {
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, loopback(port)))
+	}
+	replicas := strconv.Itoa(len(controllers))
+	inSync := strconv.Itoa(max(1, len(controllers)-1))
+	controller := loopback(controllers[n.ID-1])
+	properties := map[string]string{
+		"process.roles":                            "broker,controller",
+		"node.id":                                  strconv.Itoa(int(n.ID)),
+		"controller.quorum.voters":                 strings.Join(voters, ","),
+		"controller.listener.names":                "CONTROLLER",
+		"listeners":                                "PLAINTEXT://" + n.address + ",CONTROLLER://" + controller,
+		"advertised.listeners":                     "PLAINTEXT://" + n.address,
+		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"inter.broker.listener.name":               "PLAINTEXT",
+		"log.dirs":                                 filepath.Join(n.dir, "data"),
+		"auto.create.topics.enable":                "false",
+		"default.replication.factor":               replicas,
+		"min.insync.replicas":                      inSync,
+		"offsets.topic.num.partitions":             replicas,
+		"offsets.topic.replication.factor":         replicas,
+		"transaction.state.log.num.partitions":     "1",
+		"transaction.state.log.replication.factor": replicas,
+		"transaction.state.log.min.isr":            inSync,
+		// Small and quick: a cluster of three shares two processors with the tests, and a killed node is to be noticed
+		// within seconds.
+		"num.network.threads":              "2",
+		"num.io.threads":                   "4",
+		"broker.session.timeout.ms":        "3000",
+		"broker.heartbeat.interval.ms":     "500",
+		"group.initial.rebalance.delay.ms": "0",
+		"group.min.session.timeout.ms":     "1000",
+		"log.cleaner.dedupe.buffer.size":   "8388608", // bytes; the default wants 128 MB of heap
+		"log.cleaner.backoff.ms":           "500",
+		"log.initial.task.delay.ms":        "1000",
+		"log.retention.check.interval.ms":  "1000",
+	}
+	maps.Copy(properties, extra)
+
+	var file strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		fmt.Fprintf(&file, "%s=%s\n", key, properties[key])
+	}
+	if err := os.Mkdir(n.dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(file.String()), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(n.dir, "log4j2.properties"), []byte(kafkaLogging), 0o644); err != nil {
+		return err
+	}
+	return giveAway(n.dir)
+}
+
+// kafkaLogging sends the broker's log to where launch reads it.
+const kafkaLogging = `appender.o.type=Console
+appender.o.name=O
+appender.o.target=SYSTEM_ERR
+appender.o.layout.type=PatternLayout
+appender.o.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
+rootLogger.level=info
+rootLogger.appenderRef.o.ref=O
+`
+
+func (n *Node) format() error {
+	ctx, cancel := context.WithTimeout(context.Background(), kafkaStartTimeout)
+	defer cancel()
+	_, err := kafkaTool(ctx, n.libs, n.dir, "kafka.tools.StorageTool", "format", "-c", "server.properties", "-t", kafkaClusterID)
+	return err
+}
+
+// Start starts a node that does not run and waits until it is ready.
+func (n *Node) Start() error {
+	if n.process != nil {
+		return fmt.Errorf("node %d runs already", n.ID)
+	}
+	p, err := launch(command{
+		name: fmt.Sprintf("Kafka node %d", n.ID),
+		dir:  n.dir,
+		args: []string{"java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+			"-Dlog4j2.configurationFile=log4j2.properties", "-cp", n.libs, "kafka.Kafka", "server.properties"},
+	}, "Kafka Server started")
+	if err != nil {
+		return err
+	}
+	n.process = p
+	ctx, cancel := context.WithTimeout(context.Background(), kafkaStartTimeout)
+	defer cancel()
+	return p.ready(ctx)
+}
+
+// Kill ends the node at once, as a power cut would.
+func (n *Node) Kill() error {
+	p := n.process
+	n.process = nil
+	return p.kill()
+}
+
+// Stop shuts the node down in good order: it hands its partitions over first.
+func (n *Node) Stop() error {
+	p := n.process
+	n.process = nil
+	return p.terminate(kafkaStopTimeout)
+}
+
+// Pause freezes the node: its connections stay open and nothing answers on them.
+func (n *Node) Pause() error {
+	return n.process.signal(syscall.SIGSTOP)
+}
+
+// Resume lets a frozen node go on.
+func (n *Node) Resume() error {
+	return n.process.signal(syscall.SIGCONT)
+}
+
+func kafkaTool(ctx context.Context, libs, dir, class string, args ...string) (string, error) {
+	java := []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", libs, class}
+	return runTool(ctx, command{name: class, dir: dir, args: append(java, args...)})
+}
