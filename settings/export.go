@@ -1,0 +1,121 @@
+package settings
+
+// The media types of an endpoint.
+const (
+	JSON   = "application/json"
+	NDJSON = "application/x-ndjson"
+)
+
+// The types of authentication.
+const (
+	AuthBasic  = "basic"
+	AuthOAuth2 = "oauth2"
+)
+
+// Export is one sink: an endpoint, how to reach it, and what to send to it.
+type Export struct {
+	ID                 string             `key:"id"`   // unique over the whole configuration
+	Name               string             `key:"name"` // the id when none is given
+	EndpointDefinition EndpointDefinition `key:"endpointDefinition"`
+	Authentication     Authentication     `key:"authentication"`
+	SendDirect         SendDirect         `key:"sendDirect"`
+	ExportBehavior     ExportBehavior     `key:"exportBehavior"`
+
+	Custom Custom // what exportBehavior.customConfiguration says, with defaults
+	Zone   *Zone  // the management zone of exportBehavior; nil = every session
+}
+
+// Enabled tells whether the export sends anything.
+func (e *Export) Enabled() bool { return e.EndpointDefinition.EnableUserSessionExport }
+
+// Method is the method of its requests.
+func (e *Export) Method() string {
+	if e.EndpointDefinition.UsePost {
+		return "POST"
+	}
+	return "PUT"
+}
+
+// Format names the body that it sends: "elasticsearch", "ndjson" or "json".
+func (e *Export) Format() string {
+	switch {
+	case e.SendDirect.Active:
+		return "elasticsearch"
+	case e.EndpointDefinition.ContentType == NDJSON:
+		return "ndjson"
+	default:
+		return "json"
+	}
+}
+
+// Secrets lists every secret of the export, for scrubbing them from what
+// receivers answer.
+func (e *Export) Secrets() []Secret {
+	var all []Secret
+	for _, s := range []Secret{e.Authentication.BasicAuth.Password, e.Authentication.OAuth2.ClientSecret, e.Custom.SigningSecret} {
+		if !s.Empty() {
+			all = append(all, s)
+		}
+	}
+	for _, h := range e.Custom.Headers {
+		if h.FromFile {
+			all = append(all, h.Value)
+		}
+	}
+	return all
+}
+
+// EndpointDefinition is where sessions go.
+type EndpointDefinition struct {
+	EndpointURL             URL    `key:"endpointUrl"`
+	EnableUserSessionExport bool   `key:"enableUserSessionExport"`
+	ContentType             string `key:"contentType"`
+	UsePost                 bool   `key:"usePost"`
+}
+
+// Authentication is how the service makes itself known to the endpoint.
+type Authentication struct {
+	Active    bool      `key:"active"`
+	AuthType  string    `key:"authType"`
+	BasicAuth BasicAuth `key:"basicAuth"`
+	OAuth2    OAuth2    `key:"oAuth2"`
+}
+
+// Basic tells whether requests carry a user and a password.
+func (a *Authentication) Basic() bool { return a.Active && a.AuthType == AuthBasic }
+
+// OAuth tells whether requests carry a token.
+func (a *Authentication) OAuth() bool { return a.Active && a.AuthType == AuthOAuth2 }
+
+// BasicAuth is a user and a password.
+type BasicAuth struct {
+	Username string `key:"username"`
+	Password Secret `key:"password"`
+}
+
+// OAuth2 is a client of a token server.
+type OAuth2 struct {
+	GrantType       string `key:"grantType"` // clientCredentials
+	AccessTokenURL  URL    `key:"accessTokenUrl"`
+	ClientID        string `key:"clientId"`
+	ClientSecret    Secret `key:"clientSecret"`
+	Scope           string `key:"scope"`           // "" = none is asked for
+	SendCredentials string `key:"sendCredentials"` // body or header
+}
+
+// InHeader tells whether the client's credentials travel in a header.
+func (o *OAuth2) InHeader() bool { return o.SendCredentials == "header" }
+
+// SendDirect is the way into Elasticsearch or OpenSearch.
+type SendDirect struct {
+	Active    bool   `key:"active"`
+	IndexName string `key:"indexName"`
+	DocType   string `key:"docType"` // "" = no _type in the action line
+}
+
+// ExportBehavior is what is sent, and what happens besides.
+type ExportBehavior struct {
+	ManagementZone      string `key:"managementZone"` // a zone's id; "" = every session
+	DisableNotification bool   `key:"disableNotification"`
+	CustomConfiguration string `key:"customConfiguration"` // as written; Export.Custom is what it says
+}

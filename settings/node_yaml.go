@@ -1,0 +1,292 @@
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// readYAML makes a node of a YAML document. A document that cannot be read is
+// one problem, without a quotation of it: next to the mistake may stand a
+// password.
+func readYAML(data []byte) (root *node, problem *Problem) {
+	defer func() {
+		if r := recover(); r != nil { // the parser's own bug must not end a running process
+			root, problem = nil, &Problem{Message: "is not YAML that can be read"}
+		}
+	}()
+	if len(data) > maxFile {
+		return nil, &Problem{Message: fmt.Sprintf("is larger than %d bytes", maxFile)}
+	}
+	if deep(data) {
+		return nil, &Problem{Message: fmt.Sprintf("is nested more than %d levels deep", maxDepth)}
+	}
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		p := &Problem{Message: "is not YAML"}
+		var ye yaml.Error
+		if errors.As(err, &ye) {
+			p.Message += ": " + withoutQuotations(ye.GetMessage())
+			if t := ye.GetToken(); t != nil && t.Position != nil {
+				p.Line, p.Column = t.Position.Line, t.Position.Column
+			}
+		}
+		return nil, p
+	}
+	r := yamlReader{anchors: map[string]ast.Node{}}
+	for i, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if root != nil {
+			return nil, &Problem{Message: fmt.Sprintf("holds %d YAML documents", len(file.Docs)), Want: "one", Line: tokenLine(file.Docs[i].Body)}
+		}
+		root, err = r.node(doc.Body, 0)
+		var te *tooLarge
+		switch {
+		case errors.As(err, &te):
+			return nil, &Problem{Message: te.message}
+		case err != nil:
+			return nil, &Problem{Message: "is not YAML: " + err.Error(), Line: r.at.line, Column: r.at.column}
+		}
+	}
+	if root == nil {
+		root = &node{}
+	}
+	return root, nil
+}
+
+// deep tells whether brackets or the dashes of lists open more levels than a
+// configuration may have, before a recursive parser meets them. It reads
+// brackets in texts as well, which at worst refuses a strange configuration.
+func deep(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		level, dashes := 0, 0
+		for i, c := range line {
+			switch c {
+			case '[', '{':
+				level++
+			case ']', '}':
+				level--
+			case '-', '?', ':', '&', '*', '!':
+				if i+1 < len(line) && (line[i+1] == ' ' || line[i+1] == '\t') {
+					dashes++
+				}
+			}
+			if level > maxDepth || dashes > 4*maxDepth {
+				return true
+			}
+		}
+	}
+	// Brackets that stay open over lines.
+	level := 0
+	for _, c := range data {
+		switch c {
+		case '[', '{':
+			level++
+		case ']', '}':
+			level = max(0, level-1)
+		}
+		if level > 4*maxDepth {
+			return true
+		}
+	}
+	return false
+}
+
+func withoutQuotations(message string) string {
+	if i := strings.IndexAny(message, "\"`"); i >= 0 {
+		return strings.TrimSpace(message[:i])
+	}
+	return message
+}
+
+func tokenLine(n ast.Node) int {
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return t.Position.Line
+	}
+	return 0
+}
+
+// yamlReader turns the parser's tree into nodes: aliases and merges resolved,
+// types as YAML 1.2 has them.
+type yamlReader struct {
+	anchors map[string]ast.Node
+	open    []string // aliases that are being resolved: an alias within itself has no end
+	nodes   int
+	at      mark // of the last node, for errors
+}
+
+func markOf(t *token.Token) mark {
+	if t == nil || t.Position == nil {
+		return mark{}
+	}
+	return mark{line: t.Position.Line, column: t.Position.Column}
+}
+
+func (r *yamlReader) node(n ast.Node, depth int) (*node, error) {
+	r.nodes++
+	if r.nodes > maxNodes {
+		return nil, &tooLarge{fmt.Sprintf("has more than %d nodes once its aliases are resolved", maxNodes)}
+	}
+	if depth > maxDepth {
+		return nil, &tooLarge{fmt.Sprintf("is nested more than %d levels deep", maxDepth)}
+	}
+	if n == nil {
+		return &node{}, nil
+	}
+	r.at = markOf(n.GetToken())
+	out := &node{at: r.at}
+	switch n := n.(type) {
+	case *ast.NullNode:
+	case *ast.BoolNode:
+		out.kind, out.text = truth, fmt.Sprint(n.Value)
+	case *ast.IntegerNode:
+		out.kind, out.text = whole, fmt.Sprint(n.Value)
+	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		out.kind, out.text = decimal, n.GetToken().Value
+	case *ast.StringNode:
+		out.kind, out.text = text, n.Value
+	case *ast.LiteralNode:
+		out.kind, out.text = text, n.Value.Value
+		if strings.HasPrefix(n.Start.Value, "|") {
+			out.at.textLine = out.at.line + 1
+		}
+	case *ast.AnchorNode:
+		r.anchors[n.Name.GetToken().Value] = n.Value
+		return r.node(n.Value, depth+1)
+	case *ast.AliasNode:
+		return r.alias(n.Value.GetToken().Value, depth)
+	case *ast.TagNode:
+		return r.tagged(n, depth)
+	case *ast.SequenceNode:
+		out.kind = list
+		for _, v := range n.Values {
+			item, err := r.node(v, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out.items = append(out.items, item)
+		}
+	case *ast.MappingNode:
+		return r.mapping(n.Values, out.at, depth)
+	case *ast.MappingValueNode:
+		return r.mapping([]*ast.MappingValueNode{n}, out.at, depth)
+	default:
+		return nil, errors.New("holds something that is no value")
+	}
+	return out, nil
+}
+
+func (r *yamlReader) alias(name string, depth int) (*node, error) {
+	target, known := r.anchors[name]
+	if !known {
+		return nil, errors.New("an alias names an anchor that is not defined before it")
+	}
+	if contains(r.open, name) {
+		return nil, errors.New("an alias stands within its own anchor")
+	}
+	r.open = append(r.open, name)
+	defer func() { r.open = r.open[:len(r.open)-1] }()
+	return r.node(target, depth+1)
+}
+
+func (r *yamlReader) tagged(n *ast.TagNode, depth int) (*node, error) {
+	if tag := n.Start.Value; tag != "!!str" {
+		return nil, errors.New("a tag other than !!str stands before a value")
+	}
+	v, err := r.node(n.Value, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	if v.kind < list {
+		v.kind = text
+		if n.Value != nil && n.Value.GetToken() != nil {
+			v.text = n.Value.GetToken().Value
+		}
+	}
+	return v, nil
+}
+
+func (r *yamlReader) mapping(values []*ast.MappingValueNode, at mark, depth int) (*node, error) {
+	out := &node{kind: mapping, at: at}
+	var merged []entry
+	for _, v := range values {
+		keyMark := markOf(v.Key.GetToken())
+		value, err := r.node(v.Value, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if value.at.line == 0 {
+			value.at = keyMark
+		}
+		if v.Key.IsMergeKey() {
+			more, err := mergeable(value)
+			if err != nil {
+				return nil, err
+			}
+			merged = append(merged, more...)
+			continue
+		}
+		key, err := r.node(keyNode(v.Key), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if key.kind >= list {
+			return nil, errors.New("a key is not a plain word")
+		}
+		out.entries = append(out.entries, entry{key: key.text, at: keyMark, value: value})
+	}
+	if len(out.entries) > 0 {
+		out.at = out.entries[0].at
+	}
+	// A key of the mapping itself wins over a merged one, and of several merged
+	// ones the first.
+	for _, m := range merged {
+		if _, own := out.entry(m.key); !own {
+			out.entries = append(out.entries, m)
+		}
+	}
+	return out, nil
+}
+
+func keyNode(key ast.MapKeyNode) ast.Node {
+	if explicit, ok := key.(*ast.MappingKeyNode); ok {
+		return explicit.Value
+	}
+	return key
+}
+
+func mergeable(value *node) ([]entry, error) {
+	switch value.kind {
+	case mapping:
+		return value.entries, nil
+	case list:
+		var all []entry
+		for _, item := range value.items {
+			if item.kind != mapping {
+				return nil, errors.New("a merge (<<) names something that is no mapping")
+			}
+			all = append(all, item.entries...)
+		}
+		return all, nil
+	default:
+		return nil, errors.New("a merge (<<) names something that is no mapping")
+	}
+}
+
+// entry returns the last entry of a key.
+func (n *node) entry(key string) (entry, bool) {
+	for i := len(n.entries) - 1; i >= 0; i-- {
+		if n.entries[i].key == key {
+			return n.entries[i], true
+		}
+	}
+	return entry{}, false
+}
