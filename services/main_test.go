@@ -89,3 +89,9 @@ func eventually(t *testing.T, what string, yes func() bool) {
 		}
 	}
 }
+
+// document returns a value that compresses as sessions do and is like no other.
+func document(i int) string {
+	return fmt.Sprintf(`{"tenantId":"t","userSessionId":"s-%d","startTime":%d,"userActions":[%s]}`,
+		i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"name":"click on %d"},`, i), i%50), ","))
+}

@@ -87,8 +87,13 @@ func (p *process) kill() error {
 	return err
 }
 
-// terminate asks the process to end and kills it when it has not done so within the time.
+// terminate asks the process to end, if it has not ended already, and kills it when that takes too long.
 func (p *process) terminate(patience time.Duration) error {
+	select {
+	case <-p.exited:
+		return nil // its id may be another's by now
+	default:
+	}
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
