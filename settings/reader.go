@@ -117,6 +117,7 @@ func (r *reader) structure(v reflect.Value, n *node, at spot) {
 	if n != nil && n.kind != mapping {
 		if n.kind != absent {
 			r.problem(at.path, "", "is "+n.kind.String(), "a mapping")
+			return // what it should hold is not missing besides
 		}
 		n = nil
 	}

@@ -90,7 +90,11 @@ func (r *reader) word(t reflect.Type, n *node, at spot, ru rule) (string, bool) 
 		r.problem(at.path, "", "is "+n.kind.String(), wanted)
 		return "", false
 	}
-	r.problem(at.path, "", "is "+n.kind.String(), wanted)
+	value := ""
+	if n.kind > absent && n.kind < list {
+		value = shownValue(t, n.text, ru)
+	}
+	r.problem(at.path, value, "is "+n.kind.String(), wanted)
 	return "", false
 }
 
@@ -134,7 +138,7 @@ func (r *reader) scalars(v reflect.Value, n *node, at spot, ru rule) {
 		for i, item := range n.items {
 			key := at.item(i)
 			r.found[key.path] = location{mark: item.at}
-			word, ok := r.word(v.Type().Elem(), item, key, rule{check: ru.check, want: ru.want, schemes: ru.schemes, secret: ru.secret})
+			word, ok := r.word(v.Type().Elem(), item, key, ru.item())
 			if !ok {
 				return
 			}
@@ -159,7 +163,7 @@ func (r *reader) items(v reflect.Value, words []string, at spot, ru rule) {
 		r.problem(at.path, "", message, ru.wanted(v.Type()))
 		return
 	}
-	each := rule{min: 1, check: ru.check, want: ru.want, schemes: ru.schemes, secret: ru.secret}
+	each := ru.item()
 	out := reflect.MakeSlice(v.Type(), len(words), len(words))
 	seen := map[string]bool{}
 	for i, word := range words {

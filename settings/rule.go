@@ -19,7 +19,8 @@ type rule struct {
 	enum     []string // the only values
 	schemes  []string // of a URL; https alone when nil
 	check    func(text string) (message string)
-	want     string             // what check accepts, in words
+	want     string             // what is accepted, in words; made of the rest when ""
+	each     string             // of a list: what an item accepts, in words
 	when     func(*Export) bool // the key counts only then; otherwise it is ignored
 	secret   bool               // a text that is not shown in problems
 }
@@ -105,10 +106,16 @@ func (ru *rule) wanted(t reflect.Type) string {
 	case reflect.Int, reflect.Int64:
 		return fmt.Sprintf("%d to %d", ru.min, ru.max)
 	case reflect.Slice:
-		return fmt.Sprintf("%d to %d of: %s", ru.min, ru.most(), (&rule{check: ru.check, schemes: ru.schemes}).wanted(t.Elem()))
+		item := ru.item()
+		return fmt.Sprintf("%d to %d times: %s", ru.min, ru.most(), item.wanted(t.Elem()))
 	default:
 		return fmt.Sprintf("%d to %d characters", ru.min, ru.most())
 	}
+}
+
+// item is the rule of an item of a list.
+func (ru *rule) item() rule {
+	return rule{min: 1, check: ru.check, want: ru.each, schemes: ru.schemes, secret: ru.secret}
 }
 
 func (ru *rule) most() int64 {

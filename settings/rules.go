@@ -13,7 +13,7 @@ var rules = map[string]rule{
 	"secretsDir": {def: "secrets", min: 1, doc: "Folder of secret files; a relative one starts at the configuration file's folder. Exports that come through the API may name files within it and no others."},
 
 	"kafka":             {doc: "The cluster that all environments read."},
-	"kafka.brokers":     {min: 1, max: 100, check: checkBroker, want: "1 to 100 times host:port", doc: "Brokers to begin with; the others are found through them."},
+	"kafka.brokers":     {min: 1, max: 100, check: checkBroker, each: "host:port", doc: "Brokers to begin with; the others are found through them."},
 	"kafka.groupPrefix": {def: "session-export", min: 1, max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "The consumer group of a sink is `<groupPrefix>.<sink id>`. Changing it starts every sink anew, as `startFrom` says."},
 	"kafka.clientId":    {def: "session-export", min: 1, max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "Name by which brokers log and limit this client."},
 	"kafka.instanceId":  {max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "Static membership: a restarted instance gets its partitions back without a rebalance. Must differ between instances; empty means dynamic membership."},
@@ -39,7 +39,7 @@ var rules = map[string]rule{
 	"environments[].managementZones":                {max: 1000, doc: "Named sets of applications by which exports narrow their scope."},
 	"environments[].managementZones[].id":           {required: true, min: 1, max: 100, doc: "Id that exports refer to, unique in the environment. Put numbers in quotes."},
 	"environments[].managementZones[].name":         {max: 200, doc: "Name for people. Default: the id."},
-	"environments[].managementZones[].applications": {min: 1, max: 1000, doc: "Names or ids of applications; `*` stands for any characters. A session is in scope when at least one of its user actions matches."},
+	"environments[].managementZones[].applications": {min: 1, max: 1000, each: "the name or the id of an application", doc: "Names or ids of applications; `*` stands for any characters. A session is in scope when at least one of its user actions matches."},
 	"environments[].exports":                        {max: 3, want: "0 to 3", doc: "The sinks: at most three an environment."},
 
 	exportRule + ".id":   {required: true, min: 1, max: 64, check: checkSinkID, want: "1 to 64 of a-z, 0-9, '-'", doc: "Id of the sink, unique over the whole configuration. Its consumer group and metrics carry it."},
@@ -75,11 +75,11 @@ var rules = map[string]rule{
 	exportRule + ".exportBehavior":                     {doc: "What is sent, and what else happens."},
 	exportRule + ".exportBehavior.managementZone":      {max: 100, doc: "Id of a management zone of the environment; every session when absent."},
 	exportRule + ".exportBehavior.disableNotification": {required: true, doc: "Whether failures of this export are kept from those who are notified."},
-	exportRule + ".exportBehavior.customConfiguration": {max: 20_000, secret: true, doc: "Lines of `key=value`: see below."},
+	exportRule + ".exportBehavior.customConfiguration": {max: 20_000, secret: true, want: "lines of key=value, up to 20000 characters", doc: "Lines of `key=value`: see below."},
 
 	"alerts":              {doc: "Who is told about failures, besides the log."},
-	"alerts.shoutrrr":     {max: 20, check: checkService, want: "up to 20 URLs of notification services", doc: "URLs of notification services. They carry credentials and count as secrets; a file holds one a line."},
-	"alerts.alertmanager": {max: 20, schemes: []string{"https", "http"}, want: "up to 20 URLs, https or http", doc: "URLs of Alertmanagers."},
+	"alerts.shoutrrr":     {max: 20, check: checkService, each: "the URL of a notification service", doc: "URLs of notification services. They carry credentials and count as secrets; a file holds one a line."},
+	"alerts.alertmanager": {max: 20, schemes: []string{"https", "http"}, doc: "URLs of Alertmanagers."},
 
 	"server":              {doc: "Listener of the operator: `/metrics`, `/healthz`, `/readyz`, `/status`."},
 	"server.address":      {def: "127.0.0.1:8080", min: 1, check: checkListen, want: "host:port or :port", doc: "Address to listen on."},
@@ -93,8 +93,8 @@ var rules = map[string]rule{
 	"log.format": {def: "json", enum: []string{"json", "text"}, doc: "Form of a line."},
 
 	"egress":       {doc: "Limits on the addresses that anything outgoing may reach, by what names really resolve to. Link-local, multicast and unspecified addresses are always refused."},
-	"egress.allow": {max: 1000, want: "up to 1000 networks such as 10.0.0.0/8", doc: "When not empty, only these networks are reached."},
-	"egress.deny":  {max: 1000, want: "up to 1000 networks such as 10.0.0.0/8", doc: "Networks that are never reached."},
+	"egress.allow": {max: 1000, doc: "When not empty, only these networks are reached."},
+	"egress.deny":  {max: 1000, doc: "Networks that are never reached."},
 }
 
 func authActive(e *Export) bool  { return e.Authentication.Active }

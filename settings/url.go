@@ -70,7 +70,7 @@ func RedactURL(u *url.URL) string {
 		// What stands behind the scheme is not known to be harmless.
 		return b.String() + Mask
 	}
-	if u.Host != "" || u.User != nil {
+	if u.Scheme != "" && !u.OmitHost || u.Host != "" || u.User != nil {
 		b.WriteString("//")
 		if u.User != nil {
 			b.WriteString(Mask + "@")
@@ -131,10 +131,16 @@ func parseURL(text string, schemes ...string) (u *url.URL, message string) {
 // gives nothing away.
 func showURL(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || (u.Host == "" && strings.ContainsAny(text, "@?")) {
+	switch {
+	case err != nil:
 		return Mask
+	case u.Host != "":
+		return RedactURL(u)
+	case strings.ContainsAny(text, "@?#&="):
+		return Mask
+	default: // a host without a scheme, or no address at all
+		return text
 	}
-	return RedactURL(u)
 }
 
 func contains(list []string, s string) bool {

@@ -18,7 +18,9 @@ func (r *reader) validateExport(e *Export, at string) {
 		} else {
 			ids := make([]string, 0, len(r.place.Zones))
 			for _, z := range r.place.Zones {
-				ids = append(ids, z.ID)
+				if z.ID != "" && !contains(ids, z.ID) {
+					ids = append(ids, z.ID)
+				}
 			}
 			want := "the id of a management zone: " + strings.Join(ids, ", ")
 			if len(ids) == 0 {
