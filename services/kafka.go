@@ -9,9 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +25,10 @@ const (
 type KafkaOptions struct {
 	Nodes      int               // brokers, each a controller as well; default 1
 	Properties map[string]string // added to every node's server.properties
+
+	// Authority adds a listener for TLS with SASL and one for TLS with client certificates, and the rule that whoever
+	// comes in through them may do only what was granted.
+	Authority *Authority
 }
 
 // Kafka is a running cluster.
@@ -42,7 +44,9 @@ type Node struct {
 
 	dir     string
 	libs    string
-	address string
+	address string   // without security
+	sasl    string   // "" without an Authority
+	mutual  string   // "" without an Authority
 	process *process // nil while it does not run
 }
 
@@ -75,7 +79,7 @@ func openKafka(o KafkaOptions) (k *Kafka, err error) {
 		return nil, err
 	}
 	count := max(o.Nodes, 1)
-	ports, err := freePorts(2 * count)
+	ports, err := freePorts(4 * count)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +94,8 @@ func openKafka(o KafkaOptions) (k *Kafka, err error) {
 		}
 	}()
 
-	brokers, controllers := ports[:count], ports[count:]
+	brokers, controllers := ports[:count], ports[count:2*count]
+	sasl, mutual := ports[2*count:3*count], ports[3*count:]
 	for i := range count {
 		n := &Node{
 			ID:      int32(i + 1),
@@ -98,7 +103,13 @@ func openKafka(o KafkaOptions) (k *Kafka, err error) {
 			libs:    k.libs,
 			address: loopback(brokers[i]),
 		}
-		if err := n.configure(controllers, o.Properties); err != nil {
+		properties := n.properties(controllers)
+		if o.Authority != nil {
+			n.sasl, n.mutual = loopback(sasl[i]), loopback(mutual[i])
+			maps.Copy(properties, n.security(properties))
+		}
+		maps.Copy(properties, o.Properties)
+		if err := n.write(properties, o.Authority); err != nil {
 			return k, fmt.Errorf("configuring node %d: %w", n.ID, err)
 		}
 		k.nodes = append(k.nodes, n)
@@ -131,6 +142,24 @@ func (k *Kafka) Brokers() []string {
 	return brokers
 }
 
+// SASLBrokers returns the addresses that want TLS and SASL.
+func (k *Kafka) SASLBrokers() []string {
+	var brokers []string
+	for _, n := range k.nodes {
+		brokers = append(brokers, n.sasl)
+	}
+	return brokers
+}
+
+// MutualBrokers returns the addresses that want TLS and a client certificate.
+func (k *Kafka) MutualBrokers() []string {
+	var brokers []string
+	for _, n := range k.nodes {
+		brokers = append(brokers, n.mutual)
+	}
+	return brokers
+}
+
 // Node returns the broker with an id, which count from 1.
 func (k *Kafka) Node(id int32) *Node {
 	return k.nodes[id-1]
@@ -151,73 +180,6 @@ func (k *Kafka) Close() error {
 func (k *Kafka) Tool(ctx context.Context, class string, args ...string) (string, error) {
 	return kafkaTool(ctx, k.libs, k.dir, class, args...)
 }
-
-func (n *Node) configure(controllers []int, extra map[string]string) error {
-	var voters []string
-	for i, port := range controllers {
-		voters = append(voters, fmt.Sprintf("%d@%s", i+1, loopback(port)))
-	}
-	replicas := strconv.Itoa(len(controllers))
-	inSync := strconv.Itoa(max(1, len(controllers)-1))
-	controller := loopback(controllers[n.ID-1])
-	properties := map[string]string{
-		"process.roles":                            "broker,controller",
-		"node.id":                                  strconv.Itoa(int(n.ID)),
-		"controller.quorum.voters":                 strings.Join(voters, ","),
-		"controller.listener.names":                "CONTROLLER",
-		"listeners":                                "PLAINTEXT://" + n.address + ",CONTROLLER://" + controller,
-		"advertised.listeners":                     "PLAINTEXT://" + n.address,
-		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		"inter.broker.listener.name":               "PLAINTEXT",
-		"log.dirs":                                 filepath.Join(n.dir, "data"),
-		"auto.create.topics.enable":                "false",
-		"default.replication.factor":               replicas,
-		"min.insync.replicas":                      inSync,
-		"offsets.topic.num.partitions":             replicas,
-		"offsets.topic.replication.factor":         replicas,
-		"transaction.state.log.num.partitions":     "1",
-		"transaction.state.log.replication.factor": replicas,
-		"transaction.state.log.min.isr":            inSync,
-		// Small and quick: a cluster of three shares two processors with the tests, and a killed node is to be noticed
-		// within seconds.
-		"num.network.threads":              "2",
-		"num.io.threads":                   "4",
-		"broker.session.timeout.ms":        "3000",
-		"broker.heartbeat.interval.ms":     "500",
-		"group.initial.rebalance.delay.ms": "0",
-		"group.min.session.timeout.ms":     "1000",
-		"log.cleaner.dedupe.buffer.size":   "8388608", // bytes; the default wants 128 MB of heap
-		"log.cleaner.backoff.ms":           "500",
-		"log.initial.task.delay.ms":        "1000",
-		"log.retention.check.interval.ms":  "1000",
-	}
-	maps.Copy(properties, extra)
-
-	var file strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(properties)) {
-		fmt.Fprintf(&file, "%s=%s\n", key, properties[key])
-	}
-	if err := os.Mkdir(n.dir, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(file.String()), 0o644); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(n.dir, "log4j2.properties"), []byte(kafkaLogging), 0o644); err != nil {
-		return err
-	}
-	return giveAway(n.dir)
-}
-
-// kafkaLogging sends the broker's log to where launch reads it.
-const kafkaLogging = `appender.o.type=Console
-appender.o.name=O
-appender.o.target=SYSTEM_ERR
-appender.o.layout.type=PatternLayout
-appender.o.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
-rootLogger.level=info
-rootLogger.appenderRef.o.ref=O
-`
 
 func (n *Node) format() error {
 	ctx, cancel := context.WithTimeout(context.Background(), kafkaStartTimeout)

@@ -1,0 +1,122 @@
+//go:build services
+
+package services
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// properties is what every node is configured with.
+func (n *Node) properties(controllers []int) map[string]string {
+	var voters []string
+	for i, port := range controllers {
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, loopback(port)))
+	}
+	replicas := strconv.Itoa(len(controllers))
+	inSync := strconv.Itoa(max(1, len(controllers)-1))
+	controller := loopback(controllers[n.ID-1])
+	return map[string]string{
+		"process.roles":                            "broker,controller",
+		"node.id":                                  strconv.Itoa(int(n.ID)),
+		"controller.quorum.voters":                 strings.Join(voters, ","),
+		"controller.listener.names":                "CONTROLLER",
+		"listeners":                                "PLAINTEXT://" + n.address + ",CONTROLLER://" + controller,
+		"advertised.listeners":                     "PLAINTEXT://" + n.address,
+		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"inter.broker.listener.name":               "PLAINTEXT",
+		"log.dirs":                                 filepath.Join(n.dir, "data"),
+		"auto.create.topics.enable":                "false",
+		"default.replication.factor":               replicas,
+		"min.insync.replicas":                      inSync,
+		"offsets.topic.num.partitions":             replicas,
+		"offsets.topic.replication.factor":         replicas,
+		"transaction.state.log.num.partitions":     "1",
+		"transaction.state.log.replication.factor": replicas,
+		"transaction.state.log.min.isr":            inSync,
+		// Small and quick: a cluster of three shares two processors with the tests, and a killed node is to be noticed
+		// within seconds.
+		"num.network.threads":              "2",
+		"num.io.threads":                   "4",
+		"broker.session.timeout.ms":        "3000",
+		"broker.heartbeat.interval.ms":     "500",
+		"group.initial.rebalance.delay.ms": "0",
+		"group.min.session.timeout.ms":     "1000",
+		"log.cleaner.dedupe.buffer.size":   "8388608", // bytes; the default wants 128 MB of heap
+		"log.cleaner.backoff.ms":           "500",
+		"log.initial.task.delay.ms":        "1000",
+		"log.retention.check.interval.ms":  "1000",
+	}
+}
+
+// security adds two listeners to what a node has, both with certificates of the Authority.
+func (n *Node) security(without map[string]string) map[string]string {
+	const module = "org.apache.kafka.common.security."
+	more := ",SASL://" + n.sasl + ",MUTUAL://" + n.mutual
+	return map[string]string{
+		"listeners":                            without["listeners"] + more,
+		"advertised.listeners":                 without["advertised.listeners"] + more,
+		"listener.security.protocol.map":       without["listener.security.protocol.map"] + ",SASL:SASL_SSL,MUTUAL:SSL",
+		"ssl.keystore.type":                    "PEM",
+		"ssl.keystore.location":                "broker.pem",
+		"ssl.truststore.type":                  "PEM",
+		"ssl.truststore.location":              "ca.pem",
+		"listener.name.mutual.ssl.client.auth": "required",
+		"sasl.enabled.mechanisms":              "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
+		"listener.name.sasl.plain.sasl.jaas.config": module + `plain.PlainLoginModule required user_` +
+			plainUser + `="` + plainPassword + `";`,
+		"listener.name.sasl.scram-sha-256.sasl.jaas.config": module + "scram.ScramLoginModule required;",
+		"listener.name.sasl.scram-sha-512.sasl.jaas.config": module + "scram.ScramLoginModule required;",
+		"authorizer.class.name":                             "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users":                                       "User:ANONYMOUS", // whoever comes in through the listener without security
+	}
+}
+
+// The one user who signs in by PLAIN; those of SCRAM are made on the running node.
+const (
+	plainUser     = "alice"
+	plainPassword = "alice-secret"
+)
+
+// write puts a node's files into its folder.
+func (n *Node) write(properties map[string]string, authority *Authority) error {
+	var lines strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		fmt.Fprintf(&lines, "%s=%s\n", key, properties[key])
+	}
+	files := map[string][]byte{
+		"server.properties": []byte(lines.String()),
+		"log4j2.properties": []byte(kafkaLogging),
+	}
+	if authority != nil {
+		_, broker, err := authority.Issue("broker")
+		if err != nil {
+			return err
+		}
+		files["broker.pem"], files["ca.pem"] = broker, authority.PEM
+	}
+	if err := os.Mkdir(n.dir, 0o755); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(n.dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return giveAway(n.dir)
+}
+
+// kafkaLogging sends the broker's log to where launch reads it.
+const kafkaLogging = `appender.o.type=Console
+appender.o.name=O
+appender.o.target=SYSTEM_ERR
+appender.o.layout.type=PatternLayout
+appender.o.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
+rootLogger.level=info
+rootLogger.appenderRef.o.ref=O
+`
