@@ -61,7 +61,7 @@ func loadMaterial(p Place, base, caFile, certFile, keyFile string, report func(k
 	if caFile != "" {
 		if data, message := p.read(base, caFile, maxPEM); message != "" {
 			report("caFile", message)
-		} else if roots, message := parsePool(data); message != "" {
+		} else if roots, message := parsePool(data, false); message != "" {
 			report("caFile", "names "+p.shown(base, caFile)+", which "+message)
 		} else {
 			m.ca, m.roots = data, roots
@@ -104,8 +104,9 @@ func loadMaterial(p Place, base, caFile, certFile, keyFile string, report func(k
 }
 
 // parsePool reads certificates in PEM form. It is stricter than
-// x509.CertPool.AppendCertsFromPEM, which passes over what it cannot read.
-func parsePool(data []byte) (*x509.CertPool, string) {
+// x509.CertPool.AppendCertsFromPEM, which passes over what it cannot read. A
+// key may stand beside a client's certificate, not beside an authority's.
+func parsePool(data []byte, withKey bool) (*x509.CertPool, string) {
 	pool := x509.NewCertPool()
 	found := false
 	for {
@@ -115,7 +116,7 @@ func parsePool(data []byte) (*x509.CertPool, string) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			if !withKey && strings.HasSuffix(block.Type, "PRIVATE KEY") {
 				return nil, "holds a private key, not the certificate of an authority"
 			}
 			continue
@@ -136,7 +137,7 @@ func parsePool(data []byte) (*x509.CertPool, string) {
 // pairMistake says which file of a pair is wrong, and how. The library's text
 // is not passed on: it is about bytes of a private key.
 func pairMistake(cert, key []byte, err error) (file, message string) {
-	if _, message := parsePool(cert); message != "" {
+	if _, message := parsePool(cert, true); message != "" {
 		return "certFile", message
 	}
 	block, hasKey := privateKey(key)
