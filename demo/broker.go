@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -122,6 +123,37 @@ func (b *Broker) Backlog(ctx context.Context, groups ...string) (int64, error) {
 		slowest = max(slowest, lag)
 	}
 	return slowest, nil
+}
+
+// trimInterval is how often Ready gives disk space back.
+const trimInterval = time.Second
+
+// Ready returns a function for ProduceOptions.Ready that holds the producer
+// while a group has more than limit records before it, and trims what all of
+// the groups are done with. It is not for concurrent use.
+func (b *Broker) Ready(limit int64, groups ...string) func(context.Context) error {
+	var trimmed time.Time
+	return func(ctx context.Context) error {
+		if time.Since(trimmed) >= trimInterval {
+			if err := b.Trim(ctx, groups...); err != nil {
+				return err
+			}
+			trimmed = time.Now()
+		}
+		for {
+			backlog, err := b.Backlog(ctx, groups...)
+			if err != nil || backlog <= limit {
+				return err
+			}
+			wait := time.NewTimer(20 * time.Millisecond)
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+				return ctx.Err()
+			}
+		}
+	}
 }
 
 // Trim deletes the records that all of the groups have committed: whatever

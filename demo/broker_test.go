@@ -158,6 +158,44 @@ func TestTrimKeepsWhatAGroupStillNeeds(t *testing.T) {
 	}
 }
 
+func TestReadyHoldsTheProducerBack(t *testing.T) {
+	b := startBroker(t, BrokerOptions{Topic: "few", Partitions: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	commit := func(at int64) {
+		var o kadm.Offsets
+		o.AddOffset("few", 0, at, -1)
+		if err := b.admin.CommitAllOffsets(ctx, "a", o); err != nil {
+			t.Error(err)
+		}
+	}
+	ready := b.Ready(10, "a")
+	if err := ready(ctx); err != nil {
+		t.Fatalf("an empty topic holds back: %v", err)
+	}
+	if _, err := Produce(ctx, ProduceOptions{Brokers: []string{b.Addr()}, Topic: "few", Count: 30}); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error)
+	go func() { released <- ready(ctx) }()
+	commit(19)
+	select {
+	case err := <-released:
+		t.Fatalf("released with a backlog of 11, error %v", err)
+	case <-time.After(60 * time.Millisecond): // three looks at the backlog
+	}
+	commit(20)
+	if err := <-released; err != nil {
+		t.Fatal(err)
+	}
+	commit(0)
+	go func() { released <- ready(ctx) }()
+	cancel()
+	if err := <-released; err == nil {
+		t.Error("released with a backlog of 30")
+	}
+}
+
 func TestBrokerRemovesItsFolder(t *testing.T) {
 	b, err := StartBroker(BrokerOptions{})
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 // Elasticsearch does. A request that cannot be read as a whole counts nothing.
 func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scratch *buffer, lost bool) error {
 	if len(body) == 0 {
-		return &problem{http.StatusBadRequest, "parse_exception", "request body is required"}
+		return &refusedError{http.StatusBadRequest, "parse_exception", "request body is required"}
 	}
 	if body[len(body)-1] != '\n' {
-		return &problem{http.StatusBadRequest, "illegal_argument_exception", `the bulk request must be terminated by a newline [\n]`}
+		return &refusedError{http.StatusBadRequest, "illegal_argument_exception", `the bulk request must be terminated by a newline [\n]`}
 	}
 	items, ids, err := e.items(scratch.items[:0], scratch.ids[:0], body)
 	scratch.items, scratch.ids = items, ids
@@ -50,7 +50,7 @@ func (e *endpoint) items(items []bulkItem, ids []identity, body []byte) ([]bulkI
 			return items, ids, err
 		}
 		if len(body) == 0 {
-			return items, ids, &problem{http.StatusBadRequest, "illegal_argument_exception", "the last action has no document"}
+			return items, ids, &refusedError{http.StatusBadRequest, "illegal_argument_exception", "the last action has no document"}
 		}
 		doc, body, _ = bytes.Cut(body, []byte{'\n'})
 		if id, err := e.identify(doc); err == nil {
@@ -78,14 +78,14 @@ func parseAction(line []byte) (bulkItem, error) {
 		ID    string `json:"_id"`
 	}
 	if err := json.Unmarshal(line, &action); err != nil || len(action) != 1 {
-		return bulkItem{}, &problem{http.StatusBadRequest, "illegal_argument_exception", "malformed action/metadata line, expected one action"}
+		return bulkItem{}, &refusedError{http.StatusBadRequest, "illegal_argument_exception", "malformed action/metadata line, expected one action"}
 	}
 	for op, meta := range action {
 		if op == "index" || op == "create" {
 			return bulkItem{op: op, index: meta.Index, id: meta.ID}, nil
 		}
 	}
-	return bulkItem{}, &problem{http.StatusBadRequest, "illegal_argument_exception", "malformed action/metadata line, expected index or create"}
+	return bulkItem{}, &refusedError{http.StatusBadRequest, "illegal_argument_exception", "malformed action/metadata line, expected index or create"}
 }
 
 // settle gives each item its status: written anew, written over, refused
@@ -219,7 +219,7 @@ func covers(wanted, path []string) bool {
 
 // bulkError is what Elasticsearch answers when a whole request fails; it is
 // never filtered.
-func bulkError(p *problem) []byte {
+func bulkError(p *refusedError) []byte {
 	cause := map[string]any{"type": p.kind, "reason": p.reason}
 	answer, _ := json.Marshal(map[string]any{ // strings and numbers always can be.
 		"error":  map[string]any{"root_cause": []any{cause}, "type": p.kind, "reason": p.reason},

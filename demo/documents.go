@@ -12,26 +12,26 @@ func (e *endpoint) documents(ids []identity, body []byte) ([]identity, error) {
 	if e.Format == FormatJSON && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
 		var elements []json.RawMessage
 		if err := json.Unmarshal(body, &elements); err != nil {
-			return ids, &problem{http.StatusBadRequest, "parse_exception", "the body is not a JSON array"}
+			return ids, &refusedError{http.StatusBadRequest, "parse_exception", "the body is not a JSON array"}
 		}
 		for k, element := range elements {
 			id, err := e.identify(element)
 			if err != nil {
-				return ids, &problem{http.StatusBadRequest, "parse_exception", fmt.Sprintf("element %d: %v", k+1, err)}
+				return ids, &refusedError{http.StatusBadRequest, "parse_exception", fmt.Sprintf("element %d: %v", k+1, err)}
 			}
 			ids = append(ids, id)
 		}
 		return ids, nil
 	}
 	if e.Format == FormatNDJSON && len(body) > 0 && body[len(body)-1] != '\n' {
-		return ids, &problem{http.StatusBadRequest, "parse_exception", "the last line has no newline"}
+		return ids, &refusedError{http.StatusBadRequest, "parse_exception", "the last line has no newline"}
 	}
 	for number := 1; len(body) > 0; number++ {
 		var line []byte
 		line, body, _ = bytes.Cut(body, []byte{'\n'})
 		id, err := e.identify(line)
 		if err != nil {
-			return ids, &problem{http.StatusBadRequest, "parse_exception", fmt.Sprintf("line %d: %v", number, err)}
+			return ids, &refusedError{http.StatusBadRequest, "parse_exception", fmt.Sprintf("line %d: %v", number, err)}
 		}
 		ids = append(ids, id)
 	}
@@ -47,7 +47,7 @@ var (
 // are known by how they begin and end; all others are parsed.
 func (e *endpoint) identify(doc []byte) (identity, error) {
 	if g := e.ledger.generator; g != nil {
-		if i, ok := g.recognise(doc); ok {
+		if i, ok := g.Recognise(doc); ok {
 			return identity{index: i}, nil
 		}
 	}
@@ -62,12 +62,12 @@ func (e *endpoint) identify(doc []byte) (identity, error) {
 	return identity{index: -1, name: s.TenantID + "-" + s.UserSessionID + "-" + s.StartTime.String()}, nil
 }
 
-// recognise tells which of the generator's sessions a document is, without
+// Recognise tells which of the generator's sessions a document is, without
 // parsing it: it begins with the session's ids and has its length. Whether its
 // every byte is as it was made is for tests to say.
-func (g *Generator) recognise(doc []byte) (int, bool) {
+func (g *Generator) Recognise(doc []byte) (int, bool) {
 	rest, ok := bytes.CutPrefix(doc, tenantStart)
-	if !ok || doc[len(doc)-1] != '}' {
+	if !ok || len(rest) == 0 || doc[len(doc)-1] != '}' {
 		return 0, false
 	}
 	end := bytes.IndexByte(rest, '"')

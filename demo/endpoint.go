@@ -36,19 +36,19 @@ func (e *endpoint) tally() Tally {
 	return e.counts.clone(e.ledger)
 }
 
-// problem is why a request was not taken.
-type problem struct {
+// refusedError is why a request was not taken.
+type refusedError struct {
 	status int
 	kind   string // as Elasticsearch names it
 	reason string
 }
 
-func (p *problem) Error() string { return p.reason }
+func (p *refusedError) Error() string { return p.reason }
 
 // ServeHTTP takes one body.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.arrived(r)
-	scratch := buffers.Get().(*buffer) //nolint:forcetypeassert // the pool holds nothing else.
+	scratch, _ := buffers.Get().(*buffer) // the pool holds nothing else.
 	defer buffers.Put(scratch)
 	if err := e.serve(w, r, scratch); err != nil {
 		e.refuse(w, err)
@@ -77,7 +77,7 @@ func (e *endpoint) answered(status int) {
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, scratch *buffer) error {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", "POST, PUT")
-		return &problem{http.StatusMethodNotAllowed, "method_not_allowed", "only POST and PUT are allowed"}
+		return &refusedError{http.StatusMethodNotAllowed, "method_not_allowed", "only POST and PUT are allowed"}
 	}
 	if err := e.authorise(w, r); err != nil {
 		return err
@@ -107,12 +107,12 @@ func (e *endpoint) authorise(w http.ResponseWriter, r *http.Request) error {
 		user, password, ok := r.BasicAuth()
 		if !ok || !e.Basic.equal(Credentials{user, password}) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="session-export"`)
-			return &problem{http.StatusUnauthorized, "security_exception", "wrong user or password"}
+			return &refusedError{http.StatusUnauthorized, "security_exception", "wrong user or password"}
 		}
 	case e.OAuth != nil:
 		if !e.receiver.tokens.holds(r, e.OAuth.User) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="session-export", error="invalid_token"`)
-			return &problem{http.StatusUnauthorized, "security_exception", "no token, or one that has ended"}
+			return &refusedError{http.StatusUnauthorized, "security_exception", "no token, or one that has ended"}
 		}
 	}
 	return nil
@@ -128,7 +128,7 @@ func (e *endpoint) checkType(r *http.Request) error {
 		types = []string{"application/x-ndjson", "application/json", "application/vnd.elasticsearch+x-ndjson", "application/vnd.elasticsearch+json"}
 	}
 	if err != nil || !slices.Contains(types, media) {
-		return &problem{http.StatusUnsupportedMediaType, "media_type_header_exception", "Content-Type is not " + strings.Join(types, " or ")}
+		return &refusedError{http.StatusUnsupportedMediaType, "media_type_header_exception", "Content-Type is not " + strings.Join(types, " or ")}
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (e *endpoint) misbehave(w http.ResponseWriter, r *http.Request, size int) (
 	if m.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(m.RetryAfter.Round(time.Second)/time.Second)))
 	}
-	return m, &problem{m.Status, "demo_exception", "this receiver was told to answer so"}
+	return m, &refusedError{m.Status, "demo_exception", "this receiver was told to answer so"}
 }
 
 // webhook takes lines, or an array, of documents. Either all count or none.
@@ -198,7 +198,7 @@ func (e *endpoint) accept(ids []identity, size, n int, seen []bool) {
 // refuse answers as this kind of endpoint does: Elasticsearch with an error
 // document, a webhook with a line of text.
 func (e *endpoint) refuse(w http.ResponseWriter, err error) {
-	p := &problem{http.StatusBadRequest, "illegal_argument_exception", err.Error()}
+	p := &refusedError{http.StatusBadRequest, "illegal_argument_exception", err.Error()}
 	errors.As(err, &p)
 	e.answered(p.status)
 	if e.Format != FormatElasticsearch {
@@ -244,16 +244,16 @@ func (b *buffer) read(w http.ResponseWriter, r *http.Request, limit int64) ([]by
 		}
 		return b.body, nil
 	default:
-		return nil, &problem{http.StatusUnsupportedMediaType, "illegal_argument_exception", "Content-Encoding is neither gzip nor absent"}
+		return nil, &refusedError{http.StatusUnsupportedMediaType, "illegal_argument_exception", "Content-Encoding is neither gzip nor absent"}
 	}
 }
 
 func bodyProblem(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return &problem{http.StatusRequestEntityTooLarge, "content_too_long_exception", "the body exceeds " + strconv.FormatInt(large.Limit, 10) + " bytes"}
+		return &refusedError{http.StatusRequestEntityTooLarge, "content_too_long_exception", "the body exceeds " + strconv.FormatInt(large.Limit, 10) + " bytes"}
 	}
-	return &problem{http.StatusBadRequest, "parse_exception", "reading the body: " + err.Error()}
+	return &refusedError{http.StatusBadRequest, "parse_exception", "reading the body: " + err.Error()}
 }
 
 // readAll is io.ReadAll into memory that is used again.

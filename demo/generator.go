@@ -52,7 +52,7 @@ const twoAppSize = 3_000
 
 func (g *Generator) outline(i int) (rand.PCG, outline) {
 	var r dice
-	r.Seed(g.seed, uint64(i)) //nolint:gosec // an index is never negative.
+	r.Seed(g.seed, uint64(i))
 	r.Uint64()
 	o := outline{visitor: 100_000_000 + r.Uint64()%900_000_000, other: -1}
 	o.size = r.documentSize()
@@ -130,7 +130,7 @@ func (g *Generator) Index(id []byte) (int, bool) {
 type dice struct{ rand.PCG }
 
 func (r *dice) unit() float64       { return float64(r.Uint64()>>11) / (1 << 53) }
-func (r *dice) upTo(n int) int      { return int(r.Uint64() >> 33 % uint64(n)) } //nolint:gosec // n is a small positive number.
+func (r *dice) upTo(n int) int      { return int(r.Uint64() >> 33 % uint64(n)) }
 func (r *dice) chance(pct int) bool { return r.upTo(100) < pct }
 
 func pick[T any](r *dice, of []T) T { return of[r.upTo(len(of))] }

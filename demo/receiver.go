@@ -5,8 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -14,7 +13,7 @@ import (
 )
 
 // TokenPath is where a Receiver's OAuth 2.0 tokens come from.
-const TokenPath = "/oauth2/token" //nolint:gosec // a path, no credential.
+const TokenPath = "/oauth2/token"
 
 // Formats of an endpoint, as they stand in the summary.
 const (
@@ -135,7 +134,7 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken handshakes are the client's to report.
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // broken handshakes are the client's to report.
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerConnection: 16 << 20,
 			MaxReceiveBufferPerStream:     4 << 20,

@@ -33,6 +33,8 @@ type fixture struct {
 	t      *testing.T
 	client *http.Client
 	token  string
+
+	transport *http.Transport
 }
 
 func startReceiver(t *testing.T, o ReceiverOptions) *fixture {
@@ -55,7 +57,7 @@ func startReceiver(t *testing.T, o ReceiverOptions) *fixture {
 			t.Error(err)
 		}
 	})
-	return &fixture{Receiver: r, t: t, client: &http.Client{Transport: transport}}
+	return &fixture{Receiver: r, t: t, client: &http.Client{Transport: transport}, transport: transport}
 }
 
 // send makes one request and returns the status and the answer.
@@ -162,8 +164,8 @@ func TestReceiverCountsEveryFormat(t *testing.T) {
 
 func TestReceiverSpeaksHTTP1(t *testing.T) {
 	f := startReceiver(t, ReceiverOptions{})
-	f.client.Transport.(*http.Transport).ForceAttemptHTTP2 = false                                             //nolint:forcetypeassert // made above.
-	f.client.Transport.(*http.Transport).TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} //nolint:forcetypeassert // made above.
+	f.transport.ForceAttemptHTTP2 = false
+	f.transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if status, answer := f.send("POST", "/open", `{"userSessionId":"1"}`); status != 200 || f.Tally("/open").Protocol != "HTTP/1.1" {
 		t.Errorf("%d %s over %s", status, answer, f.Tally("/open").Protocol)
 	}
