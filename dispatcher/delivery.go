@@ -21,6 +21,8 @@ type delivery struct {
 	letters  int               // sessions whose dead letter is not durable yet
 
 	accepted  int // sessions of it that the destination accepted
+	heard     int // of them, since the destination last refused a piece that was not being isolated
+	alone     int // sessions refused alone since the latest acceptance
 	isolation int // requests spent on isolating
 	attempts  int // all of them
 	first     time.Time
@@ -30,11 +32,14 @@ type delivery struct {
 
 // record is what is known of a session that was refused, or failed, alone.
 type record struct {
-	cause  Cause
-	poison bool
-	fails  int
-	mark   uint64 // ledger.accepted at the first failure
-	again  uint64 // ledger.accepted at the latest failure
+	cause    Cause
+	poison   bool
+	heard    bool   // others of its batch were accepted before it was refused
+	fails    int    // of the kind that poison is
+	mark     uint64 // ledger.accepted at the first of them
+	refusals int
+	refused  uint64 // ledger.accepted at the first refusal
+	again    uint64 // ledger.accepted at the latest failure or refusal
 }
 
 // piece is sessions of a batch that travel together.
@@ -133,19 +138,49 @@ func (d *delivery) suspect(item int) {
 	}
 }
 
-// remember notes that a session failed alone.
+// remember notes that a session was refused, or failed, alone.
 func (d *delivery) remember(item int, c Cause, poison bool, accepted uint64) *record {
 	if d.past == nil {
 		d.past = map[int32]*record{}
 	}
 	r := d.past[int32(item)] //nolint:gosec // below maxSessions
 	if r == nil {
-		r = &record{mark: accepted}
+		r = &record{}
 		d.past[int32(item)] = r //nolint:gosec // below maxSessions
 	}
 	r.cause, r.poison, r.again = c, poison, accepted
-	r.fails++
+	if poison {
+		if r.fails++; r.fails == 1 {
+			r.mark = accepted
+		}
+		return r
+	}
+	if r.refusals++; r.refusals == 1 {
+		r.refused = accepted
+	}
 	return r
+}
+
+// shrink makes a batch of the suspects alone when they are all that is left,
+// and returns the batch that they came from; nil when there is nothing to gain.
+func (d *delivery) shrink() *batcher.Batch {
+	old := d.batch
+	if len(d.suspects) == len(old.Items) {
+		return nil
+	}
+	b := &batcher.Batch{Seq: old.Seq, Trigger: old.Trigger, Opened: old.Opened, Oldest: old.Oldest}
+	past := map[int32]*record{}
+	for n, i := range d.suspects {
+		it := old.Items[i]
+		by := int32(len(b.Body)) - it.Start //nolint:gosec // a body is far below 2 GiB
+		b.Body = append(b.Body, old.Frame(int(i))...)
+		it.Start, it.Doc, it.End = it.Start+by, it.Doc+by, it.End+by
+		b.Items = append(b.Items, it)
+		past[int32(n)] = d.past[i] //nolint:gosec // below maxSessions
+		d.suspects[n] = int32(n)   //nolint:gosec // below maxSessions
+	}
+	d.batch, d.past = b, past
+	return old
 }
 
 // left counts the sessions that are neither delivered nor given up.

@@ -93,28 +93,37 @@ func (m *machine) give(d *delivery, items []int32, kind string, cause func(item 
 	}
 }
 
-// rejectSessions decides on sessions that the destination refused one by one:
-// with a witness they are given up, without one they are suspects until a
+// rejectSessions decides on sessions that the destination refused one by one.
+// They are given up at once when others were accepted in the same answer, or
+// between an earlier refusal and this one; otherwise they are suspects until a
 // witness comes. It reports false when the witness is not believed because too
 // many would have been given up: then it is the destination's fault.
-func (m *machine) rejectSessions(d *delivery, items []int32, causes func(item int32) Cause) bool {
+func (m *machine) rejectSessions(d *delivery, items []int32, together bool, causes func(item int32) Cause) bool {
 	var proven []int32
 	for _, i := range items {
 		r := d.remember(int(i), causes(i), false, m.ledger.accepted)
-		if d.accepted > 0 || m.ledger.since(r.mark) {
+		r.heard = d.heard > 0
+		if together || m.ledger.since(r.refused) {
 			proven = append(proven, i)
 		} else {
 			d.suspect(int(i))
 		}
 	}
+	return m.condemn(d, proven)
+}
+
+// condemn gives sessions up that have a witness, or, when too many would have
+// been given up, keeps them as suspects and reports false.
+func (m *machine) condemn(d *delivery, proven []int32) bool {
 	if !m.ledger.mayGiveUp(len(proven)) && m.policy != Discard {
 		for _, i := range proven {
+			d.past[i].again, d.past[i].heard = m.ledger.accepted, false // heard again after the next witness
 			d.suspect(int(i))
 		}
 		return false
 	}
 	m.ledger.giveUp(len(proven))
-	m.give(d, proven, "rejected", causes)
+	m.give(d, proven, "rejected", func(i int32) Cause { return d.past[i].cause })
 	return true
 }
 
@@ -134,10 +143,10 @@ func (m *machine) failedAlone(d *delivery, item int, c Cause) {
 // poisonFails is how often a session must fail alone before it is given up.
 const poisonFails = 3
 
-// returnSuspects makes suspects sendable again when a witness came after their
-// latest failure: what was refused by an ill destination must not be given up
-// unheard.
-func (m *machine) returnSuspects() {
+// hearSuspects makes suspects sendable again when a witness came after their
+// latest failure: what an ill destination refused must not be given up unheard.
+// It costs a request more, and tells a bad session from a bad moment.
+func (m *machine) hearSuspects() {
 	for _, d := range m.queue {
 		var back []int32
 		left := d.suspects[:0]
@@ -158,8 +167,9 @@ func (m *machine) returnSuspects() {
 }
 
 // settleSuspects decides on deliveries of which only suspects are left: while
-// something is on the wire it may still bring a witness; otherwise it is the
-// destination's fault.
+// something is on the wire or to be sent it may still bring a witness.
+// Otherwise those few that others of their batch went ahead of are given up,
+// and for the rest it is the destination's fault.
 func (m *machine) settleSuspects(now time.Time) {
 	if m.wires > 0 {
 		return
@@ -173,16 +183,29 @@ func (m *machine) settleSuspects(now time.Time) {
 		if len(d.suspects) == 0 {
 			continue
 		}
-		c := d.past[d.suspects[0]].cause
-		items := d.suspects
-		d.suspects = nil
-		m.fail(now, d, pieceOf(items), c, 0)
-		if m.policy == Hold {
-			// Still suspects: a probe takes another session first.
-			d.pieces = d.pieces[1:]
-			d.suspects = items
+		var proven, rest []int32
+		for _, i := range d.suspects {
+			if r := d.past[i]; r.heard && !r.poison && d.alone < loneMost {
+				proven = append(proven, i)
+			} else {
+				rest = append(rest, i)
+			}
+		}
+		d.suspects = rest
+		if !m.condemn(d, proven) {
+			m.tooMany(now, d, d.past[proven[0]].cause)
 			return
 		}
+		if len(d.suspects) == 0 {
+			continue
+		}
+		c := d.past[d.suspects[0]].cause
+		if m.policy == Hold {
+			m.blame(now, d, c, len(d.suspects), 0)
+			return
+		}
+		d.suspects = nil
+		m.fail(now, d, pieceOf(rest), c, 0)
 	}
 	m.finish()
 }

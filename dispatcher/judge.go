@@ -66,6 +66,8 @@ func (m *machine) deliver(now time.Time, d *delivery, p piece, except []sinks.It
 		return
 	}
 	d.accepted += n
+	d.heard += n
+	d.alone = 0
 	d.waits.reset()
 	m.ledger.accept(n)
 	m.counts.lastSuccess = now
@@ -121,7 +123,7 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		}
 	}
 	m.deliver(now, d, p, v.Items)
-	believed := m.rejectSessions(d, suspects, func(i int32) Cause { return causes[i] })
+	believed := m.rejectSessions(d, suspects, len(v.Items) < p.len(), func(i int32) Cause { return causes[i] })
 	if len(refused) == 0 && len(retry) == 0 && believed {
 		if len(suspects) < p.len() {
 			m.passed(now, a) // what it could accept it accepted
@@ -262,6 +264,9 @@ func (m *machine) raiseLimit(now time.Time) {
 // sessions stand alone.
 func (m *machine) isolate(now time.Time, a *attempt, v sinks.Verdict) {
 	d, p := a.d, a.piece
+	if !p.isolating {
+		d.heard = 0 // what was accepted before proves nothing about now
+	}
 	if p.len() == 1 {
 		m.refuseAlone(now, a, v)
 		return
@@ -285,7 +290,8 @@ func (m *machine) isolate(now time.Time, a *attempt, v sinks.Verdict) {
 func (m *machine) refuseAlone(now time.Time, a *attempt, v sinks.Verdict) {
 	d, c := a.d, causeOf(v)
 	item := int32(a.piece.at(0)) //nolint:gosec // below maxSessions
-	if !m.rejectSessions(d, []int32{item}, func(int32) Cause { return c }) {
+	d.alone++
+	if !m.rejectSessions(d, []int32{item}, false, func(int32) Cause { return c }) {
 		m.tooMany(now, d, c)
 		return
 	}
@@ -297,7 +303,7 @@ func (m *machine) refuseAlone(now time.Time, a *attempt, v sinks.Verdict) {
 		if len(d.pieces) == 0 && len(d.suspects) == 0 {
 			m.passed(now, a)
 		}
-	case d.accepted == 0 && len(d.suspects) >= loneMost && len(d.pieces) > 0:
+	case d.alone >= loneMost && len(d.pieces) > 0:
 		// Nobody is accepted, one after the other: it is not the sessions.
 		p := d.pieces[0]
 		d.pieces = d.pieces[1:]
@@ -338,7 +344,7 @@ func (m *machine) blame(now time.Time, d *delivery, c Cause, sessions int, atLea
 	if m.hold.begin(now, c, c.credentials()) {
 		for _, o := range m.queue {
 			o.merge()
-			o.isolation = 0
+			o.isolation, o.heard, o.alone = 0, 0, 0
 		}
 		if earliest := now.Add(min(atLeast, pauseMost)); m.hold.at.Before(earliest) {
 			m.hold.at = earliest

@@ -43,8 +43,8 @@ type rules struct {
 // it is the destination's fault.
 const isolateMost = 64
 
-// loneMost is how many sessions of a batch may be refused alone, with none
-// accepted, before the destination is held to be at fault without more ado.
+// loneMost is how many sessions of a batch may be refused alone, none accepted
+// between, before the destination is held to be at fault without more ado.
 const loneMost = 8
 
 // machine decides everything that happens to a sink's sessions between the
@@ -174,7 +174,7 @@ func (m *machine) tick(now time.Time) {
 	if m.stopping || m.letters.trouble {
 		return
 	}
-	m.returnSuspects()
+	m.hearSuspects()
 	if m.hold.active {
 		m.probe(now)
 		return
@@ -207,11 +207,12 @@ func (m *machine) tick(now time.Time) {
 }
 
 // admit moves complete batches into the queue while the oldest undelivered one
-// is less than maxInFlight behind.
+// is less than maxInFlight behind. Batches of which only suspects are left do
+// not keep the next one out: it is their witness.
 func (m *machine) admit() {
 	for b := m.batcher.Peek(); b != nil; b = m.batcher.Peek() {
 		//nolint:gosec // maxInFlight is small and positive
-		if len(m.queue) > 0 && b.Seq-m.queue[0].batch.Seq >= uint64(m.maxInFlight) {
+		if len(m.queue) > 0 && b.Seq-m.queue[0].batch.Seq >= uint64(m.maxInFlight) && !m.onlySuspects() {
 			return
 		}
 		m.batcher.Take()
@@ -219,6 +220,29 @@ func (m *machine) admit() {
 		d.waits = waits{initial: m.initialBackoff, most: m.maxBackoff, multiplier: retryMultiplier, rnd: m.rnd}
 		m.queue = append(m.queue, d)
 	}
+}
+
+// suspectBatches is how many batches beyond maxInFlight may be in the queue
+// while all of it are suspects.
+const suspectBatches = 8
+
+// onlySuspects tells whether nothing but suspects is left of all the queue,
+// and makes what is left small.
+func (m *machine) onlySuspects() bool {
+	if len(m.queue) >= m.maxInFlight+suspectBatches {
+		return false
+	}
+	for _, d := range m.queue {
+		if len(d.pieces) > 0 || d.wire != nil || d.letters > 0 {
+			return false
+		}
+	}
+	for _, d := range m.queue {
+		if big := d.shrink(); big != nil {
+			m.batcher.Recycle(big)
+		}
+	}
+	return true
 }
 
 // wake is the next time at which tick has something to do; zero when only

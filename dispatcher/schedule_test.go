@@ -1,0 +1,233 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"sessionexport/consumer"
+	"sessionexport/sinks"
+)
+
+// TestRandomSchedules runs thousands of seeded schedules of faults: whatever
+// the destination, the dead-letter store and the group do, nothing is marked
+// before it is delivered or a durable dead letter (the world asserts it at
+// every mark), everything is finished once the faults end, good sessions are
+// not given up but with a witness, and the conservation equation holds.
+func TestRandomSchedules(t *testing.T) {
+	n := 1000
+	if testing.Short() {
+		n = 100
+	}
+	unheard := 0
+	for seed := range uint64(n) { //nolint:gosec // small
+		unheard += schedule(t, seed)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	// A destination that turns ill in the middle of isolating, right after it
+	// accepted others of the same batch, looks like a bad session.
+	if unheard > n/500 {
+		t.Errorf("%d good sessions were given up in %d schedules", unheard, n)
+	}
+}
+
+// schedule runs one seed and returns how many good sessions were refused by a
+// destination that refused everything at that moment, and given up.
+func schedule(t *testing.T, seed uint64) (unheard int) {
+	rnd := rand.New(rand.NewPCG(seed, 99))
+	r := testRules()
+	r.maxInFlight = 1 + rnd.IntN(5)
+	r.limits.Sessions = 1 + rnd.IntN(200)
+	r.limits.Bytes = 200 + rnd.IntN(20_000)
+	if rnd.IntN(5) == 0 {
+		r.policy = DeadLetter
+	}
+	w := newWorld(t, r, seed)
+	sessions := 50 + rnd.IntN(1500)
+	partitions := int32(1 + rnd.IntN(5)) //nolint:gosec // small
+	bad := map[int]int{}                 // session -> what is wrong with it
+	for i := range sessions {
+		p := rnd.Int32N(partitions)
+		switch rnd.IntN(400) {
+		case 0:
+			w.raw(p, i, `{broken`)
+		case 1:
+			w.raw(p, -1, "")
+		case 2:
+			bad[i] = 400
+			w.produce(p, i)
+		case 3:
+			if r.policy == Hold {
+				bad[i] = -1 // poison
+			}
+			w.produce(p, i)
+		default:
+			w.produce(p, i)
+		}
+	}
+	faultsEnd := worldStart.Add(time.Duration(rnd.IntN(3600)) * time.Second)
+	bulk := rnd.IntN(2) == 0
+	illness, flapped := 0, false
+	illUntil := worldStart
+	w.answer = func(a *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		took := time.Duration(1+rnd.IntN(2000)) * time.Millisecond
+		if w.now.Before(faultsEnd) {
+			if !w.now.Before(illUntil) {
+				if illness == 6 {
+					flapped = true // a destination that refuses all twice cannot be told from bad sessions
+				}
+				if illness = rnd.IntN(12); illness == 6 && flapped {
+					illness = 0
+				}
+				illUntil = w.now.Add(time.Duration(rnd.IntN(600)) * time.Second)
+			}
+			switch illness {
+			case 0:
+				return status(sinks.Retryable, 500), took
+			case 1:
+				return status(sinks.Retryable, 503), took
+			case 2:
+				v := status(sinks.Throttled, 429)
+				v.RetryAfter = time.Duration(rnd.IntN(60)) * time.Second
+				return v, took
+			case 3:
+				return sinks.Verdict{Kind: sinks.Retryable, Reason: "timeout", Poisonable: true, Err: errors.New("Request timeout")}, 30 * time.Second
+			case 4:
+				return status(sinks.Refused, 404), took
+			case 5:
+				return status(sinks.Unauthorised, 401), took
+			case 6:
+				return status(sinks.Suspect, 400), took
+			case 7:
+				if len(a.body.Bytes) > 500 {
+					return status(sinks.TooLarge, 413), took
+				}
+			}
+			if rnd.IntN(10) == 0 {
+				return sinks.Verdict{Kind: sinks.Retryable, Reason: "connection", Err: errors.New("connection refused")}, took
+			}
+		}
+		v := sinks.Verdict{Status: 200}
+		for i, id := range ids {
+			switch bad[id] {
+			case 400:
+				if !bulk {
+					return status(sinks.Suspect, 400), took
+				}
+				v.Kind = sinks.Partial
+				v.Items = append(v.Items, sinks.ItemVerdict{Index: i, Kind: sinks.Suspect, Status: 400, Type: "mapper_parsing_exception"})
+			case -1:
+				return sinks.Verdict{Kind: sinks.Retryable, Reason: "timeout", Poisonable: true, Err: errors.New("Request timeout")}, 30 * time.Second
+			}
+		}
+		return v, took
+	}
+	w.store = func(int) error {
+		if w.now.Before(faultsEnd) && rnd.IntN(3) == 0 {
+			return errors.New("no leader")
+		}
+		return nil
+	}
+	// Partitions come and go.
+	for range rnd.IntN(6) {
+		p := rnd.Int32N(partitions)
+		w.after(time.Duration(rnd.IntN(3600))*time.Second, func() { w.rebalance(p, rnd.IntN(3) == 0) })
+	}
+	// Witnesses go on trickling in.
+	for i := range 600 {
+		w.after(faultsEnd.Sub(worldStart)+time.Duration(i)*30*time.Second, func() { w.produce(0, 1_000_000+i) })
+	}
+	w.run(24 * time.Hour)
+	if dbg != nil {
+		dbg(w)
+	}
+	w.conserved()
+	for id, l := range w.letters {
+		if r.policy != Hold || bad[id] != 0 || l.Status == 0 && l.Kind == "rejected" {
+			continue // bad, malformed, or the policy's way
+		}
+		if l.Kind == "rejected" && l.Status == 400 {
+			unheard++
+			continue
+		}
+		t.Errorf("session %d, which is good, became a dead letter: %s %s %d", id, l.Kind, l.Reason, l.Status)
+	}
+	for id, what := range bad {
+		if _, ok := w.letters[id]; !ok {
+			t.Errorf("session %d (%d) should be a dead letter", id, what)
+		}
+	}
+	return unheard
+}
+
+// rebalance takes a partition away and gives it back some seconds later; lost
+// means that it is somebody else's at once.
+func (w *world) rebalance(p int32, lost bool) {
+	if !w.owned[p] {
+		return
+	}
+	claims := []consumer.Claim{{Partition: p, Epoch: w.epochs[p]}}
+	regain := func() {
+		w.after(time.Duration(1+w.rnd.IntN(20))*time.Second, func() {
+			w.owned[p] = true
+			w.epochs[p]++
+			w.position[p] = w.committed[p]
+		})
+	}
+	if lost {
+		w.owned[p] = false
+		w.m.lose(w.now, claims)
+		regain()
+		w.waitLeft(claims, func() {})
+		return
+	}
+	w.m.leave(w.now, claims)
+	w.waitLeft(claims, func() {
+		w.owned[p] = false
+		regain()
+	})
+}
+
+func (w *world) waitLeft(claims []consumer.Claim, then func()) {
+	if w.m.left(claims) {
+		then()
+		return
+	}
+	w.after(10*time.Millisecond, func() { w.waitLeft(claims, then) })
+}
+
+// TestPlantedBugIsSeen is the control: a machine that marks a session when it
+// is read, before it is delivered, must be caught by the world.
+func TestPlantedBugIsSeen(t *testing.T) {
+	probe := &recorder{TB: t}
+	func() {
+		defer func() { _ = recover() }()
+		w := newWorld(probe, testRules(), 1)
+		for i := range 10 {
+			w.produce(0, i)
+		}
+		w.own(1)
+		w.mark(0, w.epochs[0], 5)
+	}()
+	if !probe.failed {
+		t.Fatal("the world does not see a session that was marked before it was delivered")
+	}
+}
+
+// recorder is a testing.TB that only notes failures.
+type recorder struct {
+	testing.TB
+	failed bool
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Fatal(...any)          { r.failed = true; panic("failed") }
+func (r *recorder) Fatalf(f string, a ...any) {
+	r.failed = true
+	panic(fmt.Sprintf(f, a...))
+}
