@@ -75,12 +75,12 @@ func ParseExport(value []byte, p Place) (Export, Problems) {
 	if problem != nil {
 		return Export{}, Problems{*problem}
 	}
+	if root.kind != mapping {
+		return Export{}, Problems{{Message: "is " + root.kind.String(), Want: "a mapping"}}
+	}
 	var out Export
 	r := newReader("", p, nil)
 	r.structure(reflect.ValueOf(&out).Elem(), root, spot{rule: exportRule})
-	if root.kind != mapping && len(r.problems) == 0 {
-		r.problem("", "", "is "+root.kind.String(), "a mapping")
-	}
 	r.validateExport(&out, "")
 	r.problems.sort()
 	return out, r.problems

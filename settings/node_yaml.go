@@ -24,6 +24,7 @@ func readYAML(data []byte) (root *node, problem *Problem) {
 	if len(data) > maxFile {
 		return nil, &Problem{Message: fmt.Sprintf("is larger than %d bytes", maxFile)}
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors put it in front
 	if deep(data) {
 		return nil, &Problem{Message: fmt.Sprintf("is nested more than %d levels deep", maxDepth)}
 	}
