@@ -1,0 +1,215 @@
+package consumer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// The codecs of a record batch, the lowest three bits of its attributes.
+const (
+	codecNone = iota
+	codecGzip
+	codecSnappy
+	codecLZ4
+	codecZstd
+)
+
+// errTooLarge says that a batch unpacks to more than may be held.
+var errTooLarge = errors.New("batch unpacks to more than the limit")
+
+// xerialHeader is how the Java snappy library starts its framed streams: magic,
+// version and lowest compatible version.
+var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const xerialHeader = 16
+
+type streamReader struct {
+	source bytes.Reader
+	gzip   *gzip.Reader
+	lz4    *lz4.Reader
+}
+
+var streamReaders = sync.Pool{New: func() any { return new(streamReader) }}
+
+// zstdDecoder is safe for concurrent use by DecodeAll. The window is bounded
+// by what a whole batch may unpack to, because memory is only taken for what
+// is really there.
+var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecodeAllCapLimit(true))
+})
+
+// decompress unpacks src into a pooled buffer that the caller releases. It
+// returns errTooLarge when the result would exceed limit.
+func decompress(codec int, src []byte, limit int) (*buffer, error) {
+	switch codec {
+	case codecGzip, codecLZ4:
+		return decompressStream(codec, src, limit)
+	case codecSnappy:
+		return decompressSnappy(src, limit)
+	case codecZstd:
+		return decompressZstd(src, limit)
+	}
+	return nil, fmt.Errorf("unknown codec %d", codec)
+}
+
+func decompressStream(codec int, src []byte, limit int) (*buffer, error) {
+	s := streamReaders.Get().(*streamReader) //nolint:forcetypeassert // the pool holds nothing else
+	defer streamReaders.Put(s)
+	s.source.Reset(src)
+	var r io.Reader
+	if codec == codecGzip {
+		var err error
+		if s.gzip == nil {
+			s.gzip, err = gzip.NewReader(&s.source)
+		} else {
+			err = s.gzip.Reset(&s.source)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("opening gzip: %w", err)
+		}
+		r = s.gzip
+	} else {
+		if s.lz4 == nil {
+			s.lz4 = lz4.NewReader(&s.source)
+		} else {
+			s.lz4.Reset(&s.source)
+		}
+		r = s.lz4
+	}
+	b := newBuffer(min(4*len(src), limit))
+	b.b = b.b[:cap(b.b)]
+	n := 0
+	for {
+		if n == len(b.b) {
+			if n >= limit {
+				// One more byte tells a batch of exactly the limit from a larger one.
+				var one [1]byte
+				if _, err := io.ReadFull(r, one[:]); errors.Is(err, io.EOF) {
+					break
+				}
+				b.release()
+				return nil, errTooLarge
+			}
+			b = b.grow(n, limit)
+		}
+		m, err := r.Read(b.b[n:])
+		n += m
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			b.release()
+			return nil, fmt.Errorf("unpacking: %w", err)
+		}
+	}
+	if n > limit {
+		b.release()
+		return nil, errTooLarge
+	}
+	b.b = b.b[:n]
+	return b, nil
+}
+
+func decompressSnappy(src []byte, limit int) (*buffer, error) {
+	if len(src) < xerialHeader || !bytes.Equal(src[:len(xerialMagic)], xerialMagic) {
+		n, err := snappy.DecodedLen(src)
+		if err != nil {
+			return nil, fmt.Errorf("unpacking snappy: %w", err)
+		}
+		if n > limit {
+			return nil, errTooLarge
+		}
+		b := newBuffer(n)
+		if _, err := snappy.Decode(b.b, src); err != nil {
+			b.release()
+			return nil, fmt.Errorf("unpacking snappy: %w", err)
+		}
+		return b, nil
+	}
+	// Two passes: the first adds up the blocks, so that the second writes into
+	// one buffer.
+	total := 0
+	if err := eachBlock(src, func(block []byte) error {
+		n, err := snappy.DecodedLen(block)
+		total += n
+		if err == nil && total > limit {
+			err = errTooLarge
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	b := newBuffer(total)
+	at := 0
+	if err := eachBlock(src, func(block []byte) error {
+		d, err := snappy.Decode(b.b[at:], block)
+		at += len(d)
+		return err
+	}); err != nil {
+		b.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+func eachBlock(src []byte, do func([]byte) error) error {
+	for src = src[xerialHeader:]; len(src) > 0; {
+		if len(src) < 4 {
+			return fmt.Errorf("unpacking snappy: %w", io.ErrUnexpectedEOF)
+		}
+		n := int(binary.BigEndian.Uint32(src))
+		if n > len(src)-4 {
+			return fmt.Errorf("unpacking snappy: %w", io.ErrUnexpectedEOF)
+		}
+		if err := do(src[4 : 4+n]); err != nil {
+			return fmt.Errorf("unpacking snappy: %w", err)
+		}
+		src = src[4+n:]
+	}
+	return nil
+}
+
+func decompressZstd(src []byte, limit int) (*buffer, error) {
+	d, err := zstdDecoder()
+	if err != nil {
+		return nil, fmt.Errorf("opening zstd: %w", err)
+	}
+	guess := 4 * len(src)
+	var h zstd.Header
+	if err := h.Decode(src); err == nil && h.HasFCS && h.FrameContentSize > 0 {
+		if h.FrameContentSize > uint64(limit) { //nolint:gosec // a limit is positive
+			return nil, errTooLarge
+		}
+		guess = int(h.FrameContentSize) //nolint:gosec // bounded just above
+	}
+	b := newBuffer(min(guess, limit))
+	for {
+		out, err := d.DecodeAll(src, b.b[:0])
+		switch {
+		case err == nil && len(out) > limit:
+			b.release()
+			return nil, errTooLarge
+		case err == nil:
+			b.b = out
+			return b, nil
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded) && cap(b.b) < limit:
+			b = b.grow(0, limit)
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+			b.release()
+			return nil, errTooLarge
+		default:
+			b.release()
+			return nil, fmt.Errorf("unpacking zstd: %w", err)
+		}
+	}
+}
