@@ -48,12 +48,30 @@ func (s span) decode(value []byte, memory *[]byte) []byte {
 	return *memory
 }
 
-// watched tells which name the raw key is, if it is one that counts here.
-func (sc *Scanner) watched(raw []byte) name {
+var (
+	noHints     = hint()
+	topHints    = hint("tenantId", "userSessionId", "startTime", "@timestamp", "userActions")
+	actionHints = hint("application", "internalApplicationId")
+)
+
+// watch chooses the names to look for at this depth.
+func (sc *Scanner) watch() {
 	switch {
 	case sc.depth == 1:
-		return topLevel(sc.key(raw))
+		sc.hints = topHints
 	case sc.depth == 3 && sc.actions && sc.scope.open():
+		sc.hints = actionHints
+	default:
+		sc.hints = noHints
+	}
+}
+
+// watched tells which name the raw key is, if it is one that counts here.
+func (sc *Scanner) watched(raw []byte) name {
+	switch sc.hints {
+	case topHints:
+		return topLevel(sc.key(raw))
+	case actionHints:
 		return ofAction(sc.key(raw))
 	}
 	return nameNone
@@ -102,14 +120,14 @@ func (sc *Scanner) note(n name, c byte, p int) {
 	s := span{kind: other}
 	switch {
 	case c == '"':
-		if end, esc, ok := text(sc.value, p); ok {
+		if end, esc, ok := sc.text(p); ok {
 			s = span{from: p + 1, to: end - 1, kind: plain}
 			if esc {
 				s.kind = escaped
 			}
 		}
 	case c == '-' || c-'0' <= 9:
-		if end, ok := scalar(sc.value, p, c); ok {
+		if end, ok := sc.scalar(p, c); ok {
 			s = span{from: p, to: end, kind: number}
 		}
 	}

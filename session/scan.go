@@ -1,7 +1,5 @@
 package session
 
-import "unicode/utf8"
-
 // maxDepth is how many arrays and objects may be open at once; encoding/json
 // has the same limit.
 const maxDepth = 10_000
@@ -10,12 +8,14 @@ const maxDepth = 10_000
 // to be used again and again, by one goroutine at a time.
 type Scanner struct {
 	value  []byte
+	marks  marks
 	fault  *Malformed // of this scan, nil while there is none
 	breaks bool       // a raw CR or LF was passed
 
 	depth int
 	stack [maxDepth/64 + 1]uint64 // one bit for each open container: 1 is an object
 
+	hints   *hints      // of the names to look for where the walk is
 	found   [names]span // the last value of each name that is watched
 	actions bool        // inside the array of the last top-level userActions
 	scope   scope
@@ -34,11 +34,12 @@ func (sc *Scanner) Scan(value []byte, apps Applications, out *Session) error {
 	sc.value, sc.breaks, sc.depth, sc.actions = value, false, 0, false
 	sc.found = [names]span{}
 	sc.scope.reset(apps)
+	sc.marks.mark(value)
 	if !sc.walk() {
 		return sc.fault
 	}
-	if !utf8.Valid(value) {
-		sc.fail(InvalidUTF8, invalidAt(value))
+	if at := sc.marks.invalid(value); at >= 0 {
+		sc.fail(InvalidUTF8, at)
 		return sc.fault
 	}
 	sc.fill(out)
@@ -71,18 +72,6 @@ func (sc *Scanner) fill(out *Session) {
 	}
 }
 
-// invalidAt is where the first byte stands that is no UTF-8.
-func invalidAt(value []byte) int {
-	for p := 0; p < len(value); {
-		r, n := utf8.DecodeRune(value[p:])
-		if r == utf8.RuneError && n == 1 {
-			return p
-		}
-		p += n
-	}
-	return len(value)
-}
-
 func (sc *Scanner) fail(r Reason, at int) bool {
 	sc.fault = &Malformed{Reason: r, At: at}
 	return false
@@ -105,6 +94,7 @@ func (sc *Scanner) walk() bool {
 		end   int
 		begin int
 		ok    bool
+		next  next
 	)
 	p, c = sc.space(0)
 	if p == len(v) {
@@ -117,7 +107,14 @@ key:
 	if c != '"' {
 		return sc.fail(NotJSON, p)
 	}
-	end, _, ok = text(v, p)
+	switch p, next = sc.run(p); next {
+	case nextValue:
+		p, c = sc.space(p)
+		goto value
+	case nextAfter:
+		goto after
+	}
+	end, _, ok = sc.text(p)
 	if !ok {
 		return sc.fail(NotJSON, end)
 	}
@@ -156,7 +153,7 @@ value:
 		p++
 		goto after
 	default:
-		end, ok = scalar(v, p, c)
+		end, ok = sc.scalar(p, c)
 		if !ok {
 			return sc.fail(NotJSON, end)
 		}
@@ -209,6 +206,7 @@ func (sc *Scanner) push(bit uint64) bool {
 	word := &sc.stack[d/64]
 	*word = *word&^(1<<(d%64)) | bit<<(d%64)
 	sc.depth = d + 1
+	sc.watch()
 	return true
 }
 
@@ -223,6 +221,7 @@ func (sc *Scanner) pop() {
 	case 1:
 		sc.actions = false
 	}
+	sc.watch()
 }
 
 func (sc *Scanner) inObject() bool {

@@ -2,10 +2,11 @@ package session
 
 // scalar finds the end of a string, number or literal that begins at p with c.
 // When it is broken, the position is that of the first wrong byte.
-func scalar(v []byte, p int, c byte) (int, bool) {
+func (sc *Scanner) scalar(p int, c byte) (int, bool) {
+	v := sc.value
 	switch c {
 	case '"':
-		end, _, ok := text(v, p)
+		end, _, ok := sc.text(p)
 		return end, ok
 	case 't':
 		return literal(v, p, "true")
@@ -28,21 +29,25 @@ func literal(v []byte, p int, want string) (int, bool) {
 
 // text finds the end of the string that begins with the quote at p, behind its
 // closing quote.
-func text(v []byte, p int) (end int, escaped, ok bool) {
-	for p++; p < len(v); p++ {
-		switch c := v[p]; {
-		case c == '"':
+func (sc *Scanner) text(p int) (end int, escaped, ok bool) {
+	v := sc.value
+	for {
+		p = sc.marks.stop(p + 1)
+		if p >= len(v) {
+			return len(v), escaped, false
+		}
+		switch v[p] {
+		case '"':
 			return p + 1, escaped, true
-		case c < ' ':
-			return p, escaped, false
-		case c == '\\':
+		case '\\':
 			escaped = true
 			if p, ok = escape(v, p); !ok {
 				return p, escaped, false
 			}
+		default:
+			return p, escaped, false
 		}
 	}
-	return p, escaped, false
 }
 
 // escape checks the escape whose backslash stands at p and returns its last
