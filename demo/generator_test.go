@@ -74,7 +74,7 @@ func TestSessionsAreConsistent(t *testing.T) {
 	seen := map[string]bool{}
 	userTypes := map[string]int{}
 	applicationTypes := map[string]int{}
-	for i := range 5_000 {
+	for i := range 2_000 {
 		doc := g.Append(nil, i)
 		if bytes.ContainsAny(doc, "\r\n") {
 			t.Fatalf("session %d has a line break", i)
@@ -116,11 +116,11 @@ func TestSessionsAreConsistent(t *testing.T) {
 		value    string
 		low, upp int
 	}{
-		{userTypes, "SYNTHETIC", 600, 900}, {userTypes, "REAL_USER", 3_800, 4_300},
-		{applicationTypes, "MOBILE_APPLICATION", 1_100, 1_400}, {applicationTypes, "WEB_APPLICATION", 3_600, 3_900},
+		{userTypes, "SYNTHETIC", 250, 350}, {userTypes, "REAL_USER", 1_550, 1_720},
+		{applicationTypes, "MOBILE_APPLICATION", 440, 560}, {applicationTypes, "WEB_APPLICATION", 1_440, 1_560},
 	} {
 		if n := c.of[c.value]; n < c.low || n > c.upp {
-			t.Errorf("%d of 5,000 sessions are %s, want %d to %d", n, c.value, c.low, c.upp)
+			t.Errorf("%d of 2,000 sessions are %s, want %d to %d", n, c.value, c.low, c.upp)
 		}
 	}
 }

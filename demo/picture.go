@@ -7,8 +7,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/lipgloss/table"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"charm.land/lipgloss/v2/table"
 )
 
 // picture is the model of the live view.
@@ -21,21 +22,21 @@ type picture struct {
 	title, faint, good, bad, cell lipgloss.Style
 }
 
-func newPicture(snapshot func() Snapshot, output io.Writer) *picture {
-	r := lipgloss.NewRenderer(output)
-	style := r.NewStyle
+func newPicture(snapshot func() Snapshot) *picture {
+	style := lipgloss.NewStyle
 	return &picture{
 		snapshot: snapshot,
 		title:    style().Bold(true).Foreground(lipgloss.Color("12")),
 		faint:    style().Faint(true),
 		good:     style().Foreground(lipgloss.Color("10")),
 		bad:      style().Foreground(lipgloss.Color("9")),
-		cell:     style().Padding(0, 1),
+		cell:     style().PaddingLeft(1),
 	}
 }
 
-// View draws a frame. The program cuts its lines at the terminal's edge.
-func (p *picture) View() string {
+// View draws a frame. The program cuts its lines at the terminal's edge, and
+// leaves out the colours that the terminal does not have.
+func (p *picture) View() tea.View {
 	s := p.history.latest()
 	var b strings.Builder
 	fmt.Fprintf(&b, " %s  %s\n\n", p.title.Render("Session Export"), p.faint.Render(clock(s.Elapsed)))
@@ -54,11 +55,11 @@ func (p *picture) View() string {
 	if !p.done {
 		fmt.Fprintf(&b, "\n %s\n", p.faint.Render("q leaves"))
 	}
-	return b.String()
+	return tea.NewView(b.String())
 }
 
 func (p *picture) sinks(s Snapshot) string {
-	headers := []string{"sink", "state", "delivered", "rate", "lag", "dead letters", "last batch"}
+	headers := []string{"sink", "state", "delivered", "rate", "lag", "dead", "last batch"}
 	t := table.New().Headers(headers...).
 		Border(lipgloss.NormalBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
 		BorderColumn(false).BorderRow(false).BorderHeader(true).BorderStyle(p.faint).
@@ -89,7 +90,7 @@ func (b Batch) String() string {
 	if b.Trigger == "" {
 		return "-"
 	}
-	return fmt.Sprintf("%s: %s sessions, %s", printable(b.Trigger), grouped(b.Sessions), size(b.Bytes))
+	return fmt.Sprintf("%s: %s in %s", printable(b.Trigger), grouped(b.Sessions), size(b.Bytes))
 }
 
 // plainLines is the view where nothing can be drawn.

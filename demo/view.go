@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 )
 
@@ -65,8 +65,10 @@ func (v *View) write(ctx context.Context) error {
 
 // draw runs the picture.
 func (v *View) draw(ctx context.Context) error {
-	p := tea.NewProgram(newPicture(v.Snapshot, v.Output),
-		tea.WithOutput(v.Output), tea.WithInput(v.Input), tea.WithoutSignalHandler())
+	// The size holds when the output does not tell its own.
+	p := tea.NewProgram(newPicture(v.Snapshot),
+		tea.WithOutput(v.Output), tea.WithInput(v.Input), tea.WithoutSignalHandler(), tea.WithWindowSize(80, 24))
+
 	// The program runs beyond its context: it has a last frame to draw.
 	stop := context.AfterFunc(ctx, func() { p.Send(finished{}) })
 	defer stop()
@@ -105,7 +107,7 @@ func (p *picture) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		p.history.add(p.snapshot())
 		p.done = true
 		return p, tea.Quit
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		if s := msg.String(); s == "q" || s == "ctrl+c" || s == "esc" {
 			p.left, p.done = true, true
 			return p, tea.Quit
