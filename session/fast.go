@@ -51,6 +51,35 @@ func hint(names ...string) *hints {
 	return &h
 }
 
+// guesses foretell the length of the next key by the key before it, since
+// sessions have their fields in much the same order. The length that the marks
+// tell is compared with the guess rather than used: as long as they agree, the
+// processor goes on without waiting for it.
+type guesses struct {
+	slot    uint64 // of the key that was passed last
+	lengths [1 << guessBits]uint8
+}
+
+const guessBits = 10
+
+// after chooses the slot for what follows the key of n bytes that begins with
+// head.
+func after(head uint64, n int) uint64 {
+	const golden = 0x9E3779B97F4A7C15 // 2^64 / φ: spreads what is multiplied by it
+	return (head&heads[n&63])*golden>>(64-guessBits) ^ uint64(n)
+}
+
+// heads cover the bytes of a short key among eight.
+var heads = func() (t [64]uint64) {
+	for n := range t {
+		t[n] = ^uint64(0)
+		if n < 8 {
+			t[n] = 1<<(8*n) - 1
+		}
+	}
+	return t
+}()
+
 // next is where the fast path stopped.
 type next uint8
 
@@ -68,25 +97,33 @@ const (
 func (sc *Scanner) run(p int) (int, next) {
 	// Reads are eight bytes long. Those of the value begin at last or before it;
 	// those of a row at a byte that belongs to the value or to the two words
-	// behind it. Checking each of them again costs a sixth of the speed.
+	// behind it. To have the compiler check each of them again costs a sixth of
+	// the speed.
 	var (
 		v     = unsafe.Pointer(unsafe.SliceData(sc.value))      //nolint:gosec // see above
 		stop  = unsafe.Pointer(unsafe.SliceData(sc.marks.rows)) //nolint:gosec // see above
 		other = unsafe.Add(stop, sc.marks.row)
 		last  = len(sc.value) - 8
 		hints = sc.hints
+		guess = &sc.guesses.lengths
+		slot  = sc.guesses.slot
 	)
 	for {
 		from := p + 1
-		n := lowest(word(stop, from>>3) >> (from & 7))
+		n := int(guess[slot%(1<<guessBits)])
+		if l := lowest(word(stop, from>>3) >> (from & 7)); l != n {
+			guess[slot%(1<<guessBits)] = uint8(l) // at most 64
+			n = l
+		}
 		end := from + n
 		if n >= window || end > last {
 			return p, nextKey
 		}
-		x := word(v, end)
-		if uint16(x) != '"'|':'<<8 || hints[n&31] == word(v, from) {
+		x, head := word(v, end), word(v, from)
+		if uint16(x) != '"'|':'<<8 || hints[n&31] == head {
 			return p, nextKey
 		}
+		slot = after(head, n)
 
 		value := end + 2
 		f := &forms[byte(x>>16)]
@@ -96,13 +133,16 @@ func (sc *Scanner) run(p int) (int, next) {
 		n = int(s&f.text + d&f.digits)
 		end = from + n + int(f.add)
 		if uint32(x>>24)&f.mask != f.want || n >= window || end > last {
+			sc.guesses.slot = slot
 			return value, nextValue
 		}
 		x = word(v, end-1)
 		if uint16(x)&f.endMask != f.endWant {
+			sc.guesses.slot = slot
 			return value, nextValue
 		}
 		if uint16(x>>8) != ','|'"'<<8 {
+			sc.guesses.slot = slot
 			if byte(x>>8) == '}' {
 				return end, nextAfter
 			}

@@ -15,6 +15,7 @@ type Scanner struct {
 	depth int
 	stack [maxDepth/64 + 1]uint64 // one bit for each open container: 1 is an object
 
+	guesses guesses
 	hints   *hints      // of the names to look for where the walk is
 	found   [names]span // the last value of each name that is watched
 	actions bool        // inside the array of the last top-level userActions
