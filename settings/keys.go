@@ -39,7 +39,7 @@ func walk(t reflect.Type, path string, all *[]Key) {
 				})
 			}
 		case f.Type.Kind() == reflect.Slice:
-			*all = append(*all, Key{Path: at, Type: "list", Required: ru.min > 0, Range: count(int(ru.min), "item") + " to " + count(int(ru.most()), "item"), Doc: ru.doc})
+			*all = append(*all, Key{Path: at, Type: "list", Required: ru.min > 0, Range: span(ru.min, ru.most()) + " items", Doc: ru.doc})
 			walk(f.Type.Elem(), at+"[]", all)
 		default:
 			walk(f.Type, at, all)
@@ -49,8 +49,12 @@ func walk(t reflect.Type, path string, all *[]Key) {
 
 func key(t reflect.Type, path string, ru rule) Key {
 	isList := t.Kind() == reflect.Slice
+	word := typeWord(t)
+	if t == stringType && strings.HasSuffix(path, "File") {
+		word = "file"
+	}
 	return Key{
-		Path: path, Type: typeWord(t), Default: ru.def, Required: ru.required || isList && ru.min > 0,
+		Path: path, Type: word, Default: ru.def, Required: ru.required || isList && ru.min > 0,
 		Range: ru.wanted(t), Variable: Variable(path), Doc: ru.doc,
 	}
 }
@@ -62,9 +66,6 @@ func CustomTable() []Key {
 		name := f.Tag.Get("key")
 		k := key(f.Type, name, customRules[name])
 		k.Variable = ""
-		if strings.HasSuffix(name, "File") {
-			k.Type = "file"
-		}
 		all = append(all, k)
 	}
 	return append(all, Key{

@@ -233,7 +233,7 @@ func (r *reader) structures(v reflect.Value, n *node, at spot, ru rule) {
 				message = "is missing"
 			}
 		}
-		r.problem(at.path, "", message, fmt.Sprintf("%d to %d", ru.min, ru.most()))
+		r.problem(at.path, "", message, span(ru.min, ru.most()))
 	}
 	if count == 0 {
 		return

@@ -107,10 +107,18 @@ func (ru *rule) wanted(t reflect.Type) string {
 		return fmt.Sprintf("%d to %d", ru.min, ru.max)
 	case reflect.Slice:
 		item := ru.item()
-		return fmt.Sprintf("%d to %d times: %s", ru.min, ru.most(), item.wanted(t.Elem()))
+		return fmt.Sprintf("%s times: %s", span(ru.min, ru.most()), item.wanted(t.Elem()))
 	default:
-		return fmt.Sprintf("%d to %d characters", ru.min, ru.most())
+		return span(ru.min, ru.most()) + " characters"
 	}
+}
+
+// span says a range of numbers in words.
+func span(least, most int64) string {
+	if least == 0 {
+		return fmt.Sprintf("up to %d", most)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
 }
 
 // item is the rule of an item of a list.

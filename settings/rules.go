@@ -21,9 +21,9 @@ var rules = map[string]rule{
 
 	"kafka.tls":          {doc: "Encryption of the connection, TLS 1.2 or later."},
 	"kafka.tls.enabled":  {def: "false", doc: "Whether the connection is encrypted. The files below need it."},
-	"kafka.tls.caFile":   {doc: "Certificates (PEM) of the authority that signed the brokers' ones; they replace the system's roots. Relative to the configuration file's folder, as are the next two."},
-	"kafka.tls.certFile": {doc: "Client certificate (PEM). Needs `keyFile`."},
-	"kafka.tls.keyFile":  {doc: "Its private key (PEM, not encrypted). Needs `certFile`."},
+	"kafka.tls.caFile":   {want: "the name of a PEM file", doc: "Certificates (PEM) of the authority that signed the brokers' ones; they replace the system's roots. Relative to the configuration file's folder, as are the next two."},
+	"kafka.tls.certFile": {want: "the name of a PEM file", doc: "Client certificate (PEM). Needs `keyFile`."},
+	"kafka.tls.keyFile":  {want: "the name of a PEM file", doc: "Its private key (PEM, not encrypted). Needs `certFile`."},
 
 	"kafka.sasl":           {doc: "Authentication. Absent means none, or the client certificate's."},
 	"kafka.sasl.mechanism": {enum: []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, doc: "Mechanism. Username and password are needed with it."},
@@ -40,7 +40,7 @@ var rules = map[string]rule{
 	"environments[].managementZones[].id":           {required: true, min: 1, max: 100, doc: "Id that exports refer to, unique in the environment. Put numbers in quotes."},
 	"environments[].managementZones[].name":         {max: 200, doc: "Name for people. Default: the id."},
 	"environments[].managementZones[].applications": {min: 1, max: 1000, each: "the name or the id of an application", doc: "Names or ids of applications; `*` stands for any characters. A session is in scope when at least one of its user actions matches."},
-	"environments[].exports":                        {max: 3, want: "0 to 3", doc: "The sinks: at most three an environment."},
+	"environments[].exports":                        {max: 3, doc: "The sinks: at most three an environment."},
 
 	exportRule + ".id":   {required: true, min: 1, max: 64, check: checkSinkID, want: "1 to 64 of a-z, 0-9, '-'", doc: "Id of the sink, unique over the whole configuration. Its consumer group and metrics carry it."},
 	exportRule + ".name": {max: 200, doc: "Name for people. Default: the id."},
