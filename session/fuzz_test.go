@@ -39,6 +39,7 @@ var tricky = []string{
 	`{"userActions":[{"application":"x"},{"application":"x"},{"application":"shop"},{"application":"y"}]}`, `{"userActions":[{"\u0061pplication":"shop"}]}`,
 	`{"userActions":[{"application":["shop"]},{"application":1}],"z":[{"application":"shop"}]}`, `{"application":"shop"}`,
 	"{\n  \"tenantId\" : \"t\",\r\n\t\"a\" : [ 1 , 2 , { \"b\" : null } ]\n}\n", `{"a": 1, "b": [true, false, null], "c": "d"}`,
+	"\"\xaa\"", "[\"\xaa\"]",
 	`{"a":[[],{},[{}],[[]]],"b":{"c":{}}}`, `{"a":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}`,
 	`{"a":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`, strings.Repeat(`{"a":`, 10001) + `1` + strings.Repeat(`}`, 10001),
 }

@@ -26,10 +26,10 @@ func expect(value []byte, apps Applications) (Session, Reason) {
 	}
 	top, ok := members(value)
 	switch {
-	case !utf8.Valid(value):
-		return out, InvalidUTF8
 	case !ok:
 		return out, NotObject
+	case !utf8.Valid(value):
+		return out, InvalidUTF8
 	}
 	plain := true
 	id := func(name string, has Fields) []byte {
