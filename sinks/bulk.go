@@ -70,7 +70,7 @@ func (s *Sink) attemptBulk(ctx, attempt context.Context, stop func(), p *payload
 	resp, err := esapi.BulkRequest{Body: body, Header: headers, FilterPath: bulkFilter}.
 		Do(attempt, &bulkCall{sink: s, payload: p})
 	if err != nil {
-		return s.failed(ctx, p, err)
+		return s.failed(ctx, attempt, p, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	v := judgeStatus(resp.StatusCode, resp.Header.Get("Retry-After"), true, s.oauth, time.Now())
@@ -80,20 +80,20 @@ func (s *Sink) attemptBulk(ctx, attempt context.Context, stop func(), p *payload
 	}
 	defer answerReaders.Put(a)
 	if v.Kind != Delivered {
-		rest, done := limitAnswer(resp.Body, stop)
+		rest, done := s.limitAnswer(resp.Body, stop)
 		defer done()
 		answer, _ := a.read(rest, s.format.create)
 		v.Excerpt = s.bulkExcerpt(a, answer, b)
 		return v
 	}
 	answer, err := a.read(resp.Body, s.format.create)
-	if errors.Is(err, errCutShort) {
+	if errors.Is(err, errCutShort) && attempt.Err() == nil {
 		return broken(resp.StatusCode, "cut_short", err)
 	}
 	if err == nil || errors.Is(err, errNotBulk) || errors.Is(err, errTooLong) {
 		return s.judgeBulk(v, a, answer, err, b, resp.Header.Get("Retry-After"))
 	}
-	v = s.failed(ctx, p, err)
+	v = s.failed(ctx, attempt, p, err)
 	if v.Kind != Interrupted {
 		v.Status = resp.StatusCode
 	}
@@ -175,19 +175,17 @@ func summary(items []ItemVerdict, sessions int) string {
 	return text.String()
 }
 
-// Types of whole-request errors whose reason speaks of the cluster, its rights or
-// its load, never of a document.
+// Types of whole-request errors whose reason speaks of the cluster and its rights,
+// never of a document. Not among them, although of the cluster as well: rejected
+// executions and unavailable shards, which print the request with its sources.
 var safeReasons = []string{
 	"security_exception",
 	"cluster_block_exception",
 	"circuit_breaking_exception",
-	"es_rejected_execution_exception",
-	"rejected_execution_exception",
 	"media_type_header_exception",
 	"index_not_found_exception",
 	"index_closed_exception",
 	"validation_exception",
-	"unavailable_shards_exception",
 	"cluster_manager_not_discovered_exception",
 	"master_not_discovered_exception",
 }

@@ -13,6 +13,10 @@ import (
 // textTimeout is what alerts say; reference: "Request timeout" error message.
 const textTimeout = "Request timeout"
 
+// reasonReset is a connection that broke when the request was being written or
+// its answer awaited.
+const reasonReset = "reset"
+
 // What the errors of other rooms look like from here. Those rooms are not
 // imported: a sink knows a transport only as http.RoundTripper.
 type (
@@ -34,12 +38,21 @@ type (
 	}
 )
 
-// failed judges an attempt that ended without an answer. ctx is the caller's.
-func (s *Sink) failed(ctx context.Context, p *payload, err error) Verdict {
+// failed judges an attempt that ended without a whole answer. ctx is the caller's,
+// attempt the one with the deadline.
+func (s *Sink) failed(ctx, attempt context.Context, p *payload, err error) Verdict {
 	if ctx.Err() != nil {
 		return interrupted(ctx)
 	}
-	return s.judgeError(err, p.wasTouched())
+	var token tokenError
+	if attempt.Err() != nil && !errors.As(err, &token) {
+		// What a transport says of a request that it has given up is not always the reason.
+		err = attempt.Err()
+	}
+	begun, drained := p.progress()
+	v := s.judgeError(err, begun)
+	s.early.broke(v.Reason == reasonReset && !drained)
+	return v
 }
 
 // judgeError is the table of errors. begun tells that the request was being
@@ -58,10 +71,12 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 		v.Kind, v.Reason = Refused, "egress"
 	case errors.As(err, &token) && token.TokenRefused():
 		v.Kind, v.Reason = Refused, "token_refused"
-	case isTimeout(err):
-		v.Reason, v.Poisonable, text = "timeout", begun, textTimeout
+	case isCertificate(err): // the token endpoint's as well
+		v.Kind, v.Reason = Refused, "certificate"
 	case errors.As(err, &token):
 		v.Reason = "token"
+	case isTimeout(err):
+		v.Reason, v.Poisonable, text = "timeout", begun, textTimeout
 	case errors.As(err, &proxy):
 		v.Reason = "proxy"
 		if status := proxy.ProxyStatus(); status >= 300 && status < 500 &&
@@ -72,12 +87,10 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 		v.Reason = "proxy"
 	case errors.As(err, &dns):
 		v.Reason = "dns"
-	case isCertificate(err):
-		v.Kind, v.Reason = Refused, "certificate"
 	case isTLS(err):
 		v.Reason = "tls"
 	case begun:
-		v.Reason, v.Poisonable = "reset", true
+		v.Reason, v.Poisonable = reasonReset, true
 	default:
 		v.Reason = "connection"
 	}
@@ -160,11 +173,6 @@ func remoteAlert(err error) (string, bool) {
 		return "", false
 	}
 	return op.Err.Error(), true
-}
-
-// roundTrip is one request on the wire.
-func (s *Sink) roundTrip(r *http.Request) (*http.Response, error) {
-	return s.transport.RoundTrip(r)
 }
 
 func plural(n int, one string) string {

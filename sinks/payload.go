@@ -19,6 +19,7 @@ type payload struct {
 	parts   [3][]byte // an array body is "[" + bytes + "]" without a copy
 	size    int64
 	touched bool // a transport began to read: the endpoint may have seen a part of it
+	drained bool // a transport has read all of it
 	gone    bool
 }
 
@@ -30,10 +31,11 @@ func (p *payload) add(i int, part []byte) {
 // reader returns a new reader from the start: what http.Request.GetBody wants.
 func (p *payload) reader() (io.ReadCloser, error) { return &payloadReader{p: p}, nil }
 
-func (p *payload) wasTouched() bool {
+// progress tells whether a transport began to read, and whether it came to the end.
+func (p *payload) progress() (touched, drained bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.touched
+	return p.touched, p.drained
 }
 
 func (p *payload) detach() {
@@ -67,6 +69,7 @@ func (r *payloadReader) Read(to []byte) (int, error) {
 			r.part, r.offset = r.part+1, 0
 		}
 	}
+	p.drained = p.drained || r.part == len(p.parts)
 	if n == 0 && r.part == len(p.parts) && len(to) > 0 {
 		return 0, io.EOF
 	}

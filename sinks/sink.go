@@ -44,8 +44,10 @@ type Sink struct {
 	headers   http.Header // everything that is the same in each request
 	gzip      bool
 	timeout   time.Duration
+	reading   time.Duration // of an answer whose status line has decided
 	signing   []byte
 	scrub     *scrubber
+	early     earlyAnswers
 }
 
 // New returns a sink, or an error that says which option is missing.
@@ -65,6 +67,7 @@ func New(o Options) (*Sink, error) {
 		oauth:     o.OAuth,
 		gzip:      o.Gzip,
 		timeout:   o.Timeout,
+		reading:   maxWebhookReading,
 		signing:   o.SigningSecret,
 		scrub:     newScrubber(o.Secrets, o.URL),
 	}
@@ -126,7 +129,7 @@ func (s *Sink) Attempt(ctx context.Context, b Body) Verdict {
 	if s.gzip {
 		c, err := compress(parts[:]...)
 		if err != nil {
-			return s.failed(ctx, p, err)
+			return s.failed(ctx, attempt, p, err)
 		}
 		// Runs after detach's turn in the order of defers would be too early: a transport may still read.
 		defer func() { p.detach(); compressors.Put(c) }()
@@ -143,7 +146,7 @@ func (s *Sink) Attempt(ctx context.Context, b Body) Verdict {
 	}
 	resp, err := s.roundTrip(s.request(attempt, p, headers))
 	if err != nil {
-		return s.failed(ctx, p, err)
+		return s.failed(ctx, attempt, p, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	return s.judgeWebhook(resp, b, cancel)

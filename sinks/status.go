@@ -35,7 +35,7 @@ func judgeStatus(status int, retryAfterHeader string, bulk, oauth bool, now time
 		}
 	case status >= 500 && status < 600:
 		v.Kind, v.Poisonable = Retryable, true
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusExpectationFailed:
 		v.Kind = Retryable
 	case status == http.StatusRequestEntityTooLarge:
 		v.Kind = TooLarge
@@ -60,7 +60,7 @@ func statusText(status int) string {
 // judgeWebhook judges an answer by its status line. stop ends the request.
 func (s *Sink) judgeWebhook(resp *http.Response, b Body, stop func()) Verdict {
 	v := judgeStatus(resp.StatusCode, resp.Header.Get("Retry-After"), false, s.oauth, time.Now())
-	answer, done := limitAnswer(resp.Body, stop)
+	answer, done := s.limitAnswer(resp.Body, stop)
 	defer done()
 	if v.Kind != Delivered {
 		v.Excerpt = s.excerpt(answer, b.Bytes)
@@ -70,8 +70,8 @@ func (s *Sink) judgeWebhook(resp *http.Response, b Body, stop func()) Verdict {
 
 // limitAnswer returns the part of an answer that is read although the status line
 // has decided already. done reads what is left of it.
-func limitAnswer(body io.Reader, stop func()) (answer io.Reader, done func()) {
-	timer := time.AfterFunc(maxWebhookReading, stop)
+func (s *Sink) limitAnswer(body io.Reader, stop func()) (answer io.Reader, done func()) {
+	timer := time.AfterFunc(s.reading, stop)
 	answer = io.LimitReader(body, maxWebhookAnswer)
 	return answer, func() {
 		_, _ = io.Copy(io.Discard, answer)
