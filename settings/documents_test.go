@@ -24,10 +24,9 @@ func table(keys []Key, custom bool) string {
 	var b strings.Builder
 	section := ""
 	for _, k := range keys {
-		first, name := k.Path, k.Path
+		first, name := "", k.Path
 		switch {
 		case custom:
-			first = ""
 		case strings.HasPrefix(k.Path, exportRule+"."):
 			first, name = "environments[].exports[]", strings.TrimPrefix(k.Path, exportRule+".")
 		case strings.Contains(k.Path, "."):

@@ -1,5 +1,11 @@
 package settings
 
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+)
+
 // The media types of an endpoint.
 const (
 	JSON   = "application/json"
@@ -48,18 +54,42 @@ func (e *Export) Format() string {
 	}
 }
 
+// least is the length from which a text that may be a secret is scrubbed like
+// one: shorter ones would tear holes into what has nothing to do with them.
+const least = 8 // bytes
+
 // Secrets lists every secret of the export, for scrubbing them from what
-// receivers answer.
+// receivers answer: credentials in each form in which they travel, and the
+// longer values of headers and of the endpoint's query.
 func (e *Export) Secrets() []Secret {
 	var all []Secret
+	if e.Authentication.Basic() {
+		b := e.Authentication.BasicAuth
+		all = append(all, NewSecret(base64.StdEncoding.EncodeToString([]byte(b.Username+":"+b.Password.Reveal()))))
+	}
 	for _, s := range []Secret{e.Authentication.BasicAuth.Password, e.Authentication.OAuth2.ClientSecret, e.Custom.SigningSecret} {
 		if !s.Empty() {
 			all = append(all, s)
 		}
 	}
 	for _, h := range e.Custom.Headers {
-		if h.FromFile {
+		if h.FromFile || len(h.Value.Reveal()) >= least {
 			all = append(all, h.Value)
+		}
+	}
+	if u := e.EndpointDefinition.EndpointURL.Parsed(); u != nil {
+		for pair := range strings.SplitSeq(u.RawQuery, "&") {
+			_, raw, valued := strings.Cut(pair, "=")
+			if !valued {
+				raw = pair
+			}
+			if len(raw) < least {
+				continue
+			}
+			all = append(all, NewSecret(raw))
+			if plain, err := url.QueryUnescape(raw); err == nil && plain != raw {
+				all = append(all, NewSecret(plain))
+			}
 		}
 	}
 	return all

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestParseExport(t *testing.T) {
 // mistake that follows, or none.
 func TestParseExportMistakes(t *testing.T) {
 	dir := folder(t, nil)
-	place := Place{Origin: FromAPI, SecretsDir: filepath.Join(dir, "secrets"), Folder: dir, Zones: []Zone{{ID: "7", Applications: []string{"a"}}}}
+	place := Place{Origin: FromAPI, SecretsDir: filepath.Join(dir, "secrets"), Folder: dir, Zones: []Zone{{ID: "7", Applications: []string{"a"}}}, Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	const (
 		none     = `"authentication": {"active": false}`
 		indirect = `"sendDirect": {"active": false}`
@@ -83,6 +84,11 @@ func TestParseExportMistakes(t *testing.T) {
 		"an endpoint of 1000":            {replaced(url, `"https://e.dev/`+strings.Repeat("x", 986)+`"`), ""},
 		"an endpoint of 1001":            {replaced(url, `"https://e.dev/`+strings.Repeat("x", 987)+`"`), "endpointDefinition/endpointUrl is too long with 1001 characters"},
 		"a user in the endpoint":         {replaced(url, `"https://u:hunter2@e.dev/"`), "endpointDefinition/endpointUrl carries a user"},
+		"a link-local endpoint":          {replaced(url, `"https://169.254.169.254/latest?key=hunter2"`), "endpointDefinition/endpointUrl names an address that is never reached: link-local"},
+		"the same in IPv6 clothes":       {replaced(url, `"https://[::ffff:169.254.169.254]/"`), "endpointDefinition/endpointUrl names an address that is never reached"},
+		"a denied endpoint":              {replaced(url, `"https://10.1.2.3/"`), "endpointDefinition/endpointUrl names an address that is never reached: denied"},
+		"a private endpoint":             {replaced(url, `"https://192.168.1.2/"`), ""},
+		"a link-local token server":      {replaced(none, strings.Replace(oauth(""), "t.example", "[fe80::1]", 1)), "authentication/oAuth2/accessTokenUrl names an address that is never reached"},
 		"text for a boolean":             {replaced(`"usePost": false`, `"usePost": "false"`), "endpointDefinition/usePost is text"},
 		"no exportBehavior": {replaced(`,
 	"exportBehavior": {"managementZone": null, "disableNotification": false, "customConfiguration": null}`, ""), "exportBehavior/disableNotification is missing"},

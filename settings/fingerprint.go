@@ -84,8 +84,10 @@ func (w canonical) value(name string, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
-			// The text of the custom configuration counts as what it says.
-			if f.IsExported() && f.Name != "CustomConfiguration" {
+			switch {
+			case !f.IsExported(), f.Name == "CustomConfiguration": // it counts as what it says
+			case w.keyed && strings.HasSuffix(f.Name, "File"): // what is in the file counts
+			default:
 				w.value(name+"."+f.Name, v.Field(i))
 			}
 		}

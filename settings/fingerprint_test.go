@@ -8,7 +8,7 @@ import (
 )
 
 func TestFingerprint(t *testing.T) {
-	dir := folder(t, map[string]string{"secrets/token": "hunter2-header", "secrets/signing": "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="})
+	dir := folder(t, map[string]string{"secrets/token2": "hunter2-header", "secrets/token": "hunter2-header", "secrets/signing": "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="})
 	one := func(config string) string {
 		t.Helper()
 		f, err := load(t, dir, config, nil)
@@ -29,6 +29,7 @@ func TestFingerprint(t *testing.T) {
 	same := map[string][2]string{
 		"defaults written out":    {"certFile=client.pem", "certFile=client.pem\\nmaxSessions=1000\\n# a comment"},
 		"order of lines":          {"certFile=client.pem\\nkeyFile=client-key.pem", "keyFile=client-key.pem\\ncertFile=client.pem"},
+		"another name of a file":  {"@token", "@token2"},
 		"another export":          {"id: b", "id: c"},
 		"what is ignored":         {"indexName: x", "indexName: y"},
 		"other kafka credentials": {"hunter2-kafka", "hunter3"},

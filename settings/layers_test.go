@@ -37,6 +37,7 @@ func TestLayers(t *testing.T) {
 		{"no brokers", strings.Replace(complete, `  brokers: ["127.0.0.1:9092"]`+"\n", "", 1), nil, "config.yaml:4:3: kafka.brokers: is missing"},
 		{"brokers in a variable", strings.Replace(complete, `  brokers: ["127.0.0.1:9092"]`+"\n", "", 1), map[string]string{"SESSION_EXPORT_KAFKA_BROKERS": "a:1,b:2"}, "kafka-secret"},
 		{"no environments", complete[:strings.Index(complete, "environments:")], nil, "environments: is missing; want 1 to 100"},
+		{"Windows line ends", strings.ReplaceAll(strings.Replace(complete, `customConfiguration: "caFile=ca.pem"}`, "customConfiguration: \"maxSessions=7\"}", 1), "\n", "\r\n"), nil, "kafka-secret"},
 		{"nothing", "", nil, "version: is missing"},
 		{"text", "hello", nil, "is text; want a mapping"},
 	} {

@@ -87,14 +87,23 @@ func pair(t testing.TB) (cert, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
-// load writes and loads a configuration.
+// load reads a configuration as if it stood in the folder.
 func load(t testing.TB, dir, config string, variables map[string]string) (*File, error) {
 	t.Helper()
-	path := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	return Parse([]byte(config), filepath.Join(dir, "config.yaml"), dir, func(name string) (string, bool) { v, ok := variables[name]; return v, ok })
+}
+
+// TestLoad reads a configuration from the disk, by a relative name.
+func TestLoad(t *testing.T) {
+	dir := folder(t, map[string]string{"config.yaml": complete})
+	t.Chdir(dir)
+	f, err := Load("config.yaml", nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return Load(path, func(name string) (string, bool) { v, ok := variables[name]; return v, ok })
+	if f.SecretsDir != filepath.Join(dir, "secrets") || f.Kafka.SASL.Password.Reveal() != "kafka-secret" {
+		t.Errorf("secrets in %s", f.SecretsDir)
+	}
 }
 
 func TestLoadComplete(t *testing.T) {

@@ -1,8 +1,12 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+
+	"sessionexport/egress"
 )
 
 // validateExport checks what keys of an export mean together, and reads its
@@ -12,6 +16,8 @@ func (r *reader) validateExport(e *Export, at string) {
 		e.Name = e.ID
 	}
 	r.direct(e, at)
+	r.reachable(e.EndpointDefinition.EndpointURL, join(at, "endpointDefinition.endpointUrl"))
+	r.reachable(e.Authentication.OAuth2.AccessTokenURL, join(at, "authentication.oAuth2.accessTokenUrl"))
 	if id := e.ExportBehavior.ManagementZone; id != "" {
 		if zone, ok := (&Environment{ManagementZones: r.place.Zones}).Zone(id); ok {
 			e.Zone = &zone
@@ -42,7 +48,7 @@ func (r *reader) validateExport(e *Export, at string) {
 		}
 		p := r.problem(path, m.value, where+" "+m.message, m.want)
 		if l := r.found[path]; l.textLine > 0 && m.line > 0 {
-			p.Line = l.textLine + m.line - 1
+			p.Line, p.Column = l.textLine+m.line-1, 1
 		}
 	}
 }
@@ -64,9 +70,31 @@ func (r *reader) direct(e *Export, at string) {
 	}
 }
 
+// reachable refuses a literal address that every connection to it would be
+// refused for. Names are checked when they are resolved. What egress.allow
+// leaves out is not refused here: a proxy may lead there.
+func (r *reader) reachable(u URL, path string) {
+	parsed := u.Parsed()
+	if parsed == nil {
+		return
+	}
+	addr, err := netip.ParseAddr(parsed.Hostname())
+	if err != nil {
+		return
+	}
+	var denied *egress.DeniedError
+	if errors.As(egress.Rules{Deny: r.place.Deny}.Check(addr), &denied) {
+		r.problem(path, quote(u.String()), "names an address that is never reached: "+denied.Reason, "another address")
+	}
+}
+
 // validate checks what the parts of a file mean together.
 func (r *reader) validate(f *File) {
 	r.validateKafka(&f.Kafka)
+	r.place.Deny = f.Egress.Deny
+	for i, u := range f.Alerts.Alertmanager {
+		r.reachable(u, fmt.Sprintf("alerts.alertmanager[%d]", i))
+	}
 	environments, topics, sinks := map[string]string{}, map[string]string{}, map[string]string{}
 	if f.DeadLetters.Topic != "" {
 		topics[f.DeadLetters.Topic] = "deadLetters.topic"
