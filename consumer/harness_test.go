@@ -346,3 +346,24 @@ func committed(t *testing.T, c *kfake.Cluster, partition int32) int64 {
 	}
 	return -1
 }
+
+// grow gives the topic more partitions.
+func grow(t *testing.T, c *kfake.Cluster, partitions int32) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	topic := kmsg.NewCreatePartitionsRequestTopic()
+	topic.Topic, topic.Count = testTopic, partitions
+	req.Topics = append(req.Topics, topic)
+	res, err := req.RequestWith(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := res.Topics[0].ErrorCode; code != 0 {
+		t.Fatalf("growing the topic: code %d", code)
+	}
+}

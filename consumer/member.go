@@ -150,7 +150,8 @@ type Member struct {
 	mutedUntil     time.Time // a broker that throttles is silent for so long
 	rebalances     int64
 	commitFailures int64
-	assignedOf     int32 // partitions of the topic when they were assigned
+	grownAt        time.Time // when other partitions than were assigned were first seen
+	assignedOf     int32     // partitions of the topic when they were assigned
 	leading        bool
 }
 

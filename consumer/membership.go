@@ -356,9 +356,9 @@ func (m *Member) heartbeat(ctx context.Context) (int16, error) {
 	return res.code, nil
 }
 
-// grown tells whether the topic has other partitions than were assigned. Every
-// member watches, because a restarted static leader does not know that it
-// leads.
+// grown tells whether the topic has other partitions than were assigned. The
+// leader acts at once. The others give it time to see for itself; they watch
+// because a restarted static leader does not know that it leads.
 func (m *Member) grown(ctx context.Context) bool {
 	layout, err := m.layout(ctx)
 	if err != nil {
@@ -367,8 +367,16 @@ func (m *Member) grown(ctx context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.assignedOf == 0 || int(m.assignedOf) == len(layout.Partitions) {
+		m.grownAt = time.Time{}
 		return false
 	}
+	if m.grownAt.IsZero() {
+		m.grownAt = time.Now()
+	}
+	if !m.leading && time.Since(m.grownAt) < 3*metadataTTL {
+		return false
+	}
+	m.grownAt = time.Time{}
 	m.log.Info("the topic's partitions have changed", "before", m.assignedOf, "now", len(layout.Partitions))
 	return true
 }
