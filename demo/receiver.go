@@ -67,6 +67,10 @@ type ReceiverOptions struct {
 	// Generator made the sessions that are expected: they are counted by
 	// index, in one bit each. nil counts every session by a hash of its ids.
 	Generator *Generator
+	// Verify compares each document with what the Generator makes: one that
+	// differs in a single byte is a foreign session. It costs about as much as
+	// making the session; without it the ids and the length decide.
+	Verify bool
 	// Misbehave decides what becomes of a body before it is counted. nil:
 	// every body is taken.
 	Misbehave func(Arrival) Misbehaviour

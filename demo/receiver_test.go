@@ -237,6 +237,26 @@ func TestReceiverUnpacksGzip(t *testing.T) {
 	}
 }
 
+func TestReceiverVerifies(t *testing.T) {
+	g := NewGenerator(2)
+	changed := strings.Replace(lines(g, 1), `"bounce":false`, `"bounce":true `, 1)
+	if changed == lines(g, 1) {
+		t.Fatal("session 1 has nothing to change")
+	}
+	for _, c := range []struct {
+		verify  bool
+		foreign int
+	}{{true, 1}, {false, 0}} {
+		f := startReceiver(t, ReceiverOptions{Generator: g, Verify: c.verify})
+		if status, answer := f.send("POST", "/open", lines(g, 0)+changed); status != 200 {
+			t.Fatalf("%d %s", status, answer)
+		}
+		if got := f.Tally("/open"); got.Distinct != 2 || got.Foreign != c.foreign || !got.Indexes.Has(0) || got.Indexes.Has(1) == c.verify {
+			t.Errorf("verify %v: %+v", c.verify, got)
+		}
+	}
+}
+
 func TestTokensEnd(t *testing.T) {
 	now := time.Now()
 	f := startReceiver(t, ReceiverOptions{TokenLife: time.Minute, Now: func() time.Time { return now }})
