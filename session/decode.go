@@ -137,7 +137,7 @@ func shift(n uint64, by int, big bool) (uint64, bool) {
 // exponent is the value of an exponent, bounded so that it cannot overflow and
 // no mantissa in memory can make up for it.
 func exponent(literal []byte) int {
-	const bound = 1 << 40
+	const bound = 1 << 27 // longer than any record, and ten times as much fits an int of 32 bits
 	e, sign := 0, 1
 	for _, c := range literal {
 		switch {

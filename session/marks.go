@@ -28,7 +28,7 @@ type marks struct {
 	rows []byte // stop, then other; bytes, because windows begin at any of them
 	row  int    // bytes of one row
 	high []uint64
-	any  uint64 // of high
+	seen uint64 // the words of high, joined
 }
 
 // mark classifies v.
@@ -36,13 +36,13 @@ func (m *marks) mark(v []byte) {
 	m.fit(len(v))
 	stop, other := m.rows[:m.row], m.rows[m.row:]
 	n := len(v) / block
-	m.any = 0
+	m.seen = 0
 	if n > 0 {
-		m.any = markBlocks(v[:n*block], stop, other, m.high)
+		m.seen = markBlocks(v[:n*block], stop, other, m.high)
 	}
 	var last [block]byte // the rest and zeros, which are control characters
 	copy(last[:], v[n*block:])
-	m.any |= markBlocks(last[:], stop[n*8:], other[n*8:], m.high[n:])
+	m.seen |= markBlocks(last[:], stop[n*8:], other[n*8:], m.high[n:])
 	for i := n*8 + 8; i < m.row; i += 8 {
 		binary.LittleEndian.PutUint64(stop[i:], ^uint64(0))
 		binary.LittleEndian.PutUint64(other[i:], ^uint64(0))
@@ -79,7 +79,7 @@ func (m *marks) stop(p int) int {
 // invalid is where the first byte of v stands that is no UTF-8, -1 without one.
 // Only what is no ASCII is decoded.
 func (m *marks) invalid(v []byte) int {
-	if m.any == 0 {
+	if m.seen == 0 {
 		return -1
 	}
 	checked := 0
@@ -117,7 +117,7 @@ func lowest(w uint64) int {
 }
 
 // markBlocksGo is markBlocks eight bytes at a time.
-func markBlocksGo(v, stop, other []byte, high []uint64) (any uint64) {
+func markBlocksGo(v, stop, other []byte, high []uint64) (seen uint64) {
 	const (
 		each = 0x0101010101010101
 		low  = 0x7f * each
@@ -145,10 +145,10 @@ func markBlocksGo(v, stop, other []byte, high []uint64) (any uint64) {
 		binary.LittleEndian.PutUint64(stop[8*i:], s)
 		binary.LittleEndian.PutUint64(other[8*i:], o)
 		high[i] = h
-		any |= h
+		seen |= h
 		v = v[block:]
 	}
-	return any
+	return seen
 }
 
 // gather makes one byte of the top bits of eight.

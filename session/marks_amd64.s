@@ -17,14 +17,14 @@
 	SHLQ      $32, DX \
 	ORQ       DX, dst
 
-// func markAVX2(v *byte, blocks int, stop, other *byte, high *uint64) (any uint64)
+// func markAVX2(v *byte, blocks int, stop, other *byte, high *uint64) (seen uint64)
 TEXT ·markAVX2(SB), NOSPLIT, $0-48
 	MOVQ v+0(FP), SI
 	MOVQ blocks+8(FP), CX
 	MOVQ stop+16(FP), DI
 	MOVQ other+24(FP), R8
 	MOVQ high+32(FP), R9
-	XORQ R10, R10         // any
+	XORQ R10, R10         // seen
 	XORQ BX, BX           // offset in the rows
 
 	BYTES(0x2222222222222222, X0, Y0) // quote
@@ -72,5 +72,5 @@ loop:
 	JNZ  loop
 
 	VZEROUPPER
-	MOVQ R10, any+40(FP)
+	MOVQ R10, seen+40(FP)
 	RET

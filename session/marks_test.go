@@ -40,7 +40,7 @@ func checkMarks(t *testing.T, v []byte) {
 		high &^= h
 	}
 	if high != 0 {
-		t.Fatalf("bits %x of any come from nowhere", high)
+		t.Fatalf("bits %x of seen come from nowhere", high)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -89,6 +90,9 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("incomplete or twice: %+v", f)
 		}
 		seen[f.Path] = f
+		if dot := strings.LastIndexByte(f.Path, '.'); dot >= 0 && seen[f.Path[:dot]].JSON[:5] != "array" {
+			t.Errorf("%s is in no array that stands before it", f.Path)
+		}
 	}
 	for _, want := range []Field{
 		{"tenantId", "keyword", "string"},
