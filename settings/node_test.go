@@ -95,6 +95,21 @@ func TestReadYAMLRefuses(t *testing.T) {
 	}
 }
 
+// TestReadYAMLLongLines keeps the limits of depth away from what is only long.
+func TestReadYAMLLongLines(t *testing.T) {
+	item := `{id: "7", name: "a: b - c ? d", applications: [x, "[y]"]}`
+	for what, config := range map[string]string{
+		"mappings":   "zones: [" + strings.Repeat(item+", ", 500) + item + "]",
+		"texts":      "a: \"" + strings.Repeat("b: c - ", 1000) + "\"",
+		"list items": strings.Repeat("- a: [1]\n", 1000),
+		"dashes":     "# " + strings.Repeat("- ", 1000) + "\na: 1",
+	} {
+		if _, problem := readYAML([]byte(config)); problem != nil {
+			t.Errorf("%s: %s", what, problem)
+		}
+	}
+}
+
 func stairs(n int) string {
 	var b strings.Builder
 	for i := range n {

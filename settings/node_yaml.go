@@ -63,38 +63,32 @@ func readYAML(data []byte) (root *node, problem *Problem) {
 	return root, nil
 }
 
-// deep tells whether brackets or the dashes of lists open more levels than a
-// configuration may have, before a recursive parser meets them. It reads
-// brackets in texts as well, which at worst refuses a strange configuration.
+// deep tells whether brackets, or the indicators at the beginning of a line,
+// open more levels than a configuration may have, before a recursive parser
+// meets them. Indentation cannot: so many levels would not fit into the file.
+// Brackets within texts count as well, which at worst refuses a strange one.
 func deep(data []byte) bool {
+	open := 0
 	for line := range bytes.Lines(data) {
-		level, dashes := 0, 0
-		for i, c := range line {
+		indicators := 0
+		for i := 0; i+1 < len(line) && strings.IndexByte("-?: \t", line[i]) >= 0; i++ {
+			if next := line[i+1]; line[i] != ' ' && line[i] != '\t' && (next == ' ' || next == '\t') {
+				indicators++
+			}
+		}
+		within := 0
+		for _, c := range line {
 			switch c {
 			case '[', '{':
-				level++
+				open, within = open+1, within+1
 			case ']', '}':
-				level--
-			case '-', '?', ':', '&', '*', '!':
-				if i+1 < len(line) && (line[i+1] == ' ' || line[i+1] == '\t') {
-					dashes++
-				}
+				open, within = max(0, open-1), within-1
 			}
-			if level > maxDepth || dashes > 4*maxDepth {
+			if within > maxDepth || open > 4*maxDepth {
 				return true
 			}
 		}
-	}
-	// Brackets that stay open over lines.
-	level := 0
-	for _, c := range data {
-		switch c {
-		case '[', '{':
-			level++
-		case ']', '}':
-			level = max(0, level-1)
-		}
-		if level > 4*maxDepth {
+		if indicators > maxDepth {
 			return true
 		}
 	}
