@@ -37,9 +37,10 @@ check-vet: ## go vet, the services tier included.
 	go vet -tags services ./services/...
 
 .PHONY: check-lint
-check-lint: $(GOLANGCI_LINT) ## golangci-lint as .golangci.yml says.
+check-lint: $(GOLANGCI_LINT) ## golangci-lint as .golangci.yml says; no test sleeps.
 	$(GOLANGCI_LINT) config verify
 	$(GOLANGCI_LINT) run ./...
+	tools/sleepers.sh
 
 .PHONY: check-modules
 check-modules: ## go.mod is tidy and the downloaded modules are what go.sum says.
