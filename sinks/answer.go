@@ -42,6 +42,9 @@ type answerReader struct {
 	total int
 	fills int // how often the buffer was filled anew: positions from before are void
 
+	begin    [maxExcerpt * 2]byte // the answer's first bytes
+	beginLen int
+
 	good    [128]byte // the bytes of the last item that was accepted
 	goodLen int
 	token   [128]byte // names, numbers, error types
@@ -53,7 +56,7 @@ var answerReaders = sync.Pool{New: func() any { return new(answerReader) }}
 // read reads the whole answer. The error is errNotBulk, errCutShort, errTooLong or
 // that of src. What was read until then is in the result.
 func (a *answerReader) read(src io.Reader, create bool) (bulkAnswer, error) {
-	a.src, a.pos, a.end, a.total, a.fills, a.goodLen = src, 0, 0, 0, 0, 0
+	a.src, a.pos, a.end, a.total, a.fills, a.goodLen, a.beginLen = src, 0, 0, 0, 0, 0, 0
 	defer func() { a.src = nil }()
 	var out bulkAnswer
 	if err := a.readTop(&out, create); err != nil {
@@ -70,13 +73,8 @@ func (a *answerReader) read(src io.Reader, create bool) (bulkAnswer, error) {
 	}
 }
 
-// head returns the answer's first bytes, nothing once they are overwritten.
-func (a *answerReader) head() []byte {
-	if a.fills > 0 {
-		return nil
-	}
-	return a.buf[:min(a.end, maxRawExcerpt)]
-}
+// head returns the answer's first bytes.
+func (a *answerReader) head() []byte { return a.begin[:a.beginLen] }
 
 func (a *answerReader) readTop(out *bulkAnswer, create bool) error {
 	return a.object(func(name []byte) error {

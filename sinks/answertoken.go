@@ -22,6 +22,7 @@ func (a *answerReader) fill() error {
 	}
 	for range 100 {
 		n, err := a.src.Read(a.buf[a.end:])
+		a.beginLen += copy(a.begin[a.beginLen:], a.buf[a.end:a.end+n])
 		a.end += n
 		a.total += n
 		switch {

@@ -3,8 +3,10 @@ package sinks
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -333,3 +335,7 @@ func checkWire(t *testing.T, r *sinktest.Receiver, bulk bool, f *Format, gzip bo
 		t.Errorf("%d sessions arrived, %d were accepted, want 5", len(got.Sessions), len(r.Accepted()))
 	}
 }
+
+func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
