@@ -11,9 +11,9 @@ import (
 type form struct {
 	want, mask       uint32 // the four bytes behind the first
 	endWant, endMask uint16 // the last byte
-	text             uint32 // a mask: the length up to the next stop counts
-	digits           uint32 // a mask: the length of a run of digits counts
-	add              uint32 // to that length
+	add              uint32 // to the length
+	text             int    // a mask: the length up to the next stop counts
+	digits           int    // a mask: the length of a run of digits counts
 }
 
 // window is how far ahead one look at the marks reaches in any case: 64 bits,
@@ -126,12 +126,12 @@ func (sc *Scanner) run(p int) (int, next) {
 		slot = after(head, n)
 
 		value := end + 2
-		f := &forms[byte(x>>16)]
+		f := &forms[*(*byte)(unsafe.Add(v, value))] // not out of x: one step less to wait for
 		from = value + 1
-		s := uint32(lowest(word(stop, from>>3) >> (from & 7)))
-		d := uint32(lowest(word(other, from>>3) >> (from & 7)))
-		n = int(s&f.text + d&f.digits)
-		end = from + n + int(f.add)
+		s := lowest(word(stop, from>>3) >> (from & 7))
+		d := lowest(word(other, from>>3) >> (from & 7))
+		n = s&f.text | d&f.digits
+		end = from + int(f.add) + n
 		if uint32(x>>24)&f.mask != f.want || n >= window || end > last {
 			sc.guesses.slot = slot
 			return value, nextValue
