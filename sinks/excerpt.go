@@ -104,7 +104,7 @@ func (s *scrubber) excerpt(raw, body []byte) string {
 	text := strings.TrimSpace(s.text(string(raw)))
 	text = text[:min(len(text), maxExcerpt)]
 	if at := quotation([]byte(text), body); at >= 0 {
-		return cutText(printable(text[:at]), maxExcerpt-len(quoted)) + quoted
+		return strings.TrimSpace(cutText(printable(text[:at]), maxExcerpt-len(quoted)-1) + " " + quoted)
 	}
 	return cutText(printable(text), maxExcerpt)
 }

@@ -75,6 +75,8 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 		v.Kind, v.Reason = Refused, "certificate"
 	case errors.As(err, &token):
 		v.Reason = "token"
+	case errors.As(err, &dns):
+		v.Reason = "dns"
 	case isTimeout(err):
 		v.Reason, v.Poisonable, text = "timeout", begun, textTimeout
 	case errors.As(err, &proxy):
@@ -85,8 +87,6 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 		}
 	case isProxyDial(err):
 		v.Reason = "proxy"
-	case errors.As(err, &dns):
-		v.Reason = "dns"
 	case isTLS(err):
 		v.Reason = "tls"
 	case begun:
