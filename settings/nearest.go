@@ -4,7 +4,7 @@ import "strings"
 
 // nearest returns the known name that a misspelt one most likely means, or "".
 func nearest(name string, known []string) string {
-	best, least := "", len(name)/3+2
+	best, least := "", min(len(name), 24)/3+2 // about a third of a name may differ
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
 			best, least = k, d

@@ -163,6 +163,10 @@ func (r *yamlReader) node(n ast.Node, depth int) (*node, error) {
 	case *ast.SequenceNode:
 		out.kind = list
 		for _, v := range n.Values {
+			if word, ok := unsplit(v); ok {
+				out.items = append(out.items, &node{kind: text, text: word, at: markOf(v.GetToken())})
+				continue
+			}
 			item, err := r.node(v, depth+1)
 			if err != nil {
 				return nil, err
@@ -177,6 +181,27 @@ func (r *yamlReader) node(n ast.Node, depth int) (*node, error) {
 		return nil, errors.New("holds something that is no value")
 	}
 	return out, nil
+}
+
+// unsplit mends what the parser makes of {brokers: [kafka:9092]}: within a
+// flow mapping it takes every colon for one that ends a key. YAML 1.2 does so
+// only before a space (7.3.3, "Plain Style").
+func unsplit(n ast.Node) (string, bool) {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) == 1 && m.Start != nil && m.Start.Type != token.MappingStartType {
+		n = m.Values[0]
+	}
+	pair, ok := n.(*ast.MappingValueNode)
+	if !ok || pair.Value == nil {
+		return "", false
+	}
+	key, colon, value := pair.Key.GetToken(), pair.Start, pair.Value.GetToken()
+	if key == nil || colon == nil || value == nil || key.Indicator == token.QuotedScalarIndicator || value.Indicator == token.QuotedScalarIndicator {
+		return "", false
+	}
+	if _, plain := pair.Value.(ast.ScalarNode); !plain || value.Position.Line != colon.Position.Line || value.Position.Column != colon.Position.Column+1 {
+		return "", false
+	}
+	return key.Value + ":" + value.Value, true
 }
 
 func (r *yamlReader) alias(name string, depth int) (*node, error) {
