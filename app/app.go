@@ -1,0 +1,181 @@
+// Package app wires a process: every resource registers its clean-up as soon as
+// it exists, and they run last in, first out.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"sessionexport/consumer"
+	"sessionexport/deadletter"
+	"sessionexport/dispatcher"
+	"sessionexport/settings"
+	"sessionexport/web"
+)
+
+// Service is one running process: Kafka, pipelines and the operating surface.
+type Service struct {
+	file    *settings.File
+	log     *slog.Logger
+	kafka   *consumer.Kafka
+	letters *deadletter.Topic
+	manager *dispatcher.Manager
+	server  *web.Server
+	closers []func() error
+}
+
+// ServiceOptions make a Service. File and Logger must be set.
+type ServiceOptions struct {
+	File   *settings.File
+	Logger *slog.Logger
+	// Stored, when set, is told of every dead letter once it is durable.
+	Stored func([]deadletter.Letter)
+}
+
+// NewService builds a service from a configuration. Nothing is read or sent
+// before Run; what cannot work at all is an error here.
+func NewService(so ServiceOptions) (s *Service, err error) {
+	file, log := so.File, so.Logger
+	s = &Service{file: file, log: log}
+	defer func() {
+		if err != nil {
+			_ = s.close()
+		}
+	}()
+	o := consumer.KafkaOptions{
+		Brokers: file.Kafka.Brokers, ClientID: file.Kafka.ClientID, Logger: log, FetchBudget: file.Kafka.FetchBytes,
+	}
+	if t := file.Kafka.TLS; t.Enabled {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.Material().RootCAs(), Certificates: t.Material().Certificates()}
+	}
+	if sasl := file.Kafka.SASL; sasl.Mechanism != "" {
+		if o.SASL, err = consumer.SASLMechanism(sasl.Mechanism, sasl.Username, sasl.Password.Reveal()); err != nil {
+			return s, fmt.Errorf("preparing SASL: %w", err)
+		}
+	}
+	s.kafka = consumer.Connect(o)
+	s.onClose(s.kafka.Close)
+	var topics []string
+	for _, env := range file.Environments {
+		topics = append(topics, env.Topic)
+	}
+	s.letters = deadletter.Open(deadletter.Options{
+		Client: s.kafka.Client(), Topic: file.DeadLetters.Topic, SourceTopics: topics, Logger: log,
+	})
+	s.manager, err = dispatcher.NewManager(dispatcher.ManagerOptions{
+		File: file, Kafka: s.kafka, Letters: watched{letters: s.letters, stored: so.Stored}, Version: Version, Logger: log,
+	})
+	if err != nil {
+		return s, fmt.Errorf("building the pipelines: %w", err)
+	}
+	s.server, err = web.Start(web.Options{
+		Address: file.Server.Address, PprofAddress: file.Server.PprofAddress, Source: s.manager,
+		Build: web.Build{Version: Version, Config: file.Hash()}, Logger: log,
+	})
+	if err != nil {
+		return s, fmt.Errorf("starting the operating surface: %w", err)
+	}
+	s.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return s.server.Close(ctx)
+	})
+	return s, nil
+}
+
+func (s *Service) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *Service) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// Manager runs the pipelines.
+func (s *Service) Manager() *dispatcher.Manager { return s.manager }
+
+// Address is where the operating surface listens.
+func (s *Service) Address() string { return s.server.Addr().String() }
+
+// Run works until ctx is done and ends gracefully; when hard is done as well,
+// it ends at once. The metrics listener ends last.
+func (s *Service) Run(ctx, hard context.Context) error {
+	s.log.Info("started", "version", Version, "sinks", s.manager.Sinks(), "address", s.Address())
+	letters, end := context.WithCancel(ctx)
+	defer end()
+	checked := make(chan struct{})
+	go func() {
+		defer close(checked)
+		s.checkLetters(letters)
+	}()
+	stop := context.AfterFunc(ctx, func() {
+		s.server.Unready()
+		s.log.Info("stopping: reading ends, attempts in flight may finish", "grace", s.file.Shutdown.Grace.String())
+	})
+	defer stop()
+	err := s.manager.Run(ctx, hard, s.file.Shutdown.Grace)
+	end()
+	<-checked
+	s.log.Info("stopped")
+	return errors.Join(err, s.close())
+}
+
+// watched tells of letters that became durable.
+type watched struct {
+	letters *deadletter.Topic
+	stored  func([]deadletter.Letter)
+}
+
+// Write stores the letters.
+func (w watched) Write(ctx context.Context, ls []deadletter.Letter) error {
+	err := w.letters.Write(ctx, ls)
+	if err == nil && w.stored != nil {
+		w.stored(ls)
+	}
+	return err
+}
+
+// checkLetters looks at the dead letters' topic at start, so that what is
+// wrong with it is known before the first letter. It keeps trying while Kafka
+// is away.
+func (s *Service) checkLetters(ctx context.Context) {
+	wait := time.Second
+	for {
+		try, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := s.letters.Ensure(try)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		var known *deadletter.Error
+		if errors.As(err, &known) && known.Kind != deadletter.Unavailable {
+			s.log.Error("dead letters cannot be stored: a session that is given up will make its sink hold", "error", err)
+			wait = time.Minute
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		wait = min(2*wait, time.Minute)
+	}
+}
+
+// Logger returns a logger as the configuration wants it.
+func Logger(w io.Writer, l settings.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // validated; info when empty
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sessionexport/app"
+	"sessionexport/demo"
+	"sessionexport/settings"
+)
+
+// pleasantRate is the demo's rate in sessions a second: fast enough to see
+// batches leave, slow enough to read.
+const pleasantRate = 1000
+
+func demoCommand() *cobra.Command {
+	o := app.DemoOptions{Stdout: os.Stdout, Stderr: os.Stderr}
+	fast := false
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Show the whole way of a session, with an embedded broker and three receivers",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Sessions < 0 || o.For < 0 || o.Rate < 0 {
+				return &useError{errors.New("--sessions, --for and --rate must not be negative")}
+			}
+			if fast {
+				if cmd.Flags().Changed("rate") {
+					return &useError{errors.New("--max and --rate exclude each other")}
+				}
+				o.Rate = 0
+			} else if o.Rate == 0 {
+				return &useError{errors.New("--rate must be above 0; --max is as fast as it goes")}
+			}
+			if o.Sessions > 0 && !cmd.Flags().Changed("for") {
+				o.For = 0
+			}
+			return app.Demo(cmd.Context(), o)
+		},
+	}
+	c.Flags().DurationVar(&o.For, "for", 20*time.Second, "produce sessions for this long")
+	c.Flags().IntVar(&o.Sessions, "sessions", 0, "produce this many sessions (without --for: only this many)")
+	c.Flags().Float64Var(&o.Rate, "rate", pleasantRate, "sessions a second")
+	c.Flags().BoolVar(&fast, "max", false, "as fast as it goes")
+	c.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the generated sessions")
+	c.Flags().StringVar(&o.Summary, "summary", "", "write the summary as JSON to this file; - is standard output")
+	return c
+}
+
+func serveCommand() *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Export sessions as a configuration says, until a signal ends it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.Serve(cmd.Context(), app.ServeOptions{Config: config, Stderr: os.Stderr})
+		},
+	}
+	c.Flags().StringVar(&config, "config", "config.yaml", "configuration file")
+	return c
+}
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Work with configuration files",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(&cobra.Command{
+		Use:   "check FILE",
+		Short: "List every mistake of a configuration at once; with none, show what it does",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := settings.Load(args[0], os.LookupEnv)
+			if err != nil {
+				return fmt.Errorf("checking the configuration: %w", err)
+			}
+			file.Summary(os.Stdout)
+			for _, w := range file.Warnings(time.Now()) {
+				fmt.Fprintln(os.Stdout, "warning:", w)
+			}
+			return nil
+		},
+	})
+	return c
+}
+
+func generateCommand() *cobra.Command {
+	var o demo.ProduceOptions
+	c := &cobra.Command{
+		Use:   "generate --brokers HOST:PORT --topic TOPIC",
+		Short: "Produce generated sessions to a topic",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case len(o.Brokers) == 0 || o.Topic == "":
+				return &useError{errors.New("--brokers and --topic are required")}
+			case o.Count < 0 || o.Rate < 0 || o.First < 0:
+				return &useError{errors.New("--count, --rate and --first must not be negative")}
+			}
+			soft, _, stop := app.Signals(cmd.Context())
+			defer stop()
+			n, err := demo.Produce(soft, o)
+			fmt.Fprintf(os.Stdout, "produced %d sessions to %s\n", n, o.Topic)
+			if err != nil {
+				return fmt.Errorf("producing sessions: %w", err)
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&o.Brokers, "brokers", nil, "Kafka brokers, host:port, comma-separated")
+	f.StringVar(&o.Topic, "topic", "", "topic; it must exist or be created by the broker")
+	f.IntVar(&o.Count, "count", 0, "sessions to produce; 0: until a signal")
+	f.Float64Var(&o.Rate, "rate", 0, "sessions a second; 0: as fast as the broker takes them")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the generator")
+	f.IntVar(&o.First, "first", 0, "index of the first session")
+	f.StringVar(&o.Compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd")
+	return c
+}
