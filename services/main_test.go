@@ -27,6 +27,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if err := sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if sharedCluster != nil {
 		if err := sharedCluster.Close(); err != nil {
