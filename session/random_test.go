@@ -89,6 +89,10 @@ func (w *writer) object(depth, n int) {
 			w.actions(depth)
 			continue
 		}
+		if strings.Contains(key, "pplication") && w.rng.IntN(4) > 0 {
+			w.text()
+			continue
+		}
 		w.value(depth)
 	}
 	w.raw("}")
@@ -108,12 +112,12 @@ func (w *writer) actions(depth int) {
 func TestRandom(t *testing.T) {
 	var sc Scanner
 	valid, inScope := 0, 0
-	for seed := range uint64(6000) {
-		w := writer{rng: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // the same in each run
+	for seed := range uint64(2000) {
+		w := writer{rng: rand.New(rand.NewPCG(seed, 1))}
 		if seed%2 == 1 {
 			w.flaw = 100
 		}
-		w.object(4, w.rng.IntN(16))
+		w.object(3, w.rng.IntN(16))
 		check(t, &sc, w.out)
 		var out Session
 		if sc.Scan(w.out, zone("shop"), &out) == nil {
@@ -123,7 +127,7 @@ func TestRandom(t *testing.T) {
 			}
 		}
 	}
-	if valid < 3000 || inScope < 100 {
+	if valid < 1000 || inScope < 60 {
 		t.Fatalf("%d valid, %d in scope: the documents test too little", valid, inScope)
 	}
 }
