@@ -223,6 +223,10 @@ func (a *answerReader) text(to []byte) (int, error) {
 	}
 	n := 0
 	for {
+		if plain := plainText(a.buf[a.pos:a.end]); plain > 0 {
+			n += copy(to[n:], a.buf[a.pos:a.pos+plain])
+			a.pos += plain
+		}
 		c, err := a.peek()
 		if err != nil {
 			return 0, err
@@ -252,6 +256,16 @@ func (a *answerReader) text(to []byte) (int, error) {
 			n += copy(to[n:], encoded[:size])
 		}
 	}
+}
+
+// plainText is how many bytes at the beginning stand for themselves in a string.
+func plainText(b []byte) int {
+	for i, c := range b {
+		if c == '"' || c == '\\' || c < ' ' {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // escape reads what follows a backslash.
