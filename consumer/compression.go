@@ -23,6 +23,9 @@ const (
 	codecZstd
 )
 
+// errUnknownCodec says that a batch is compressed in a way that came later.
+var errUnknownCodec = errors.New("unknown codec")
+
 // errTooLarge says that a batch unpacks to more than may be held.
 var errTooLarge = errors.New("batch unpacks to more than the limit")
 
@@ -59,7 +62,7 @@ func decompress(codec int, src []byte, limit int) (*buffer, error) {
 	case codecZstd:
 		return decompressZstd(src, limit)
 	}
-	return nil, fmt.Errorf("unknown codec %d", codec)
+	return nil, fmt.Errorf("%w %d", errUnknownCodec, codec)
 }
 
 func decompressStream(codec int, src []byte, limit int) (*buffer, error) {

@@ -101,6 +101,7 @@ type Fetch struct {
 	next     int64 // offset
 	wanted   int64 // offset; records below it were read before
 	end      int64 // of a fetch from memory
+	unpack   int   // how far a batch may unpack, bytes
 	high     int64
 	kept     bool // the answer was too large to be held whole
 	giant    bool // the current batch is reported without bodies
@@ -113,7 +114,7 @@ func newFetch(c Claim, r *reading, answer *buffer, data []byte, wanted, high int
 	slices.SortFunc(aborted, func(a, b abortedTransaction) int { return cmp.Compare(a.first, b.first) })
 	return &Fetch{
 		claim: c, reading: r, answer: answer, data: data, wanted: wanted, next: wanted,
-		high: high, aborted: aborted, kept: kept,
+		high: high, aborted: aborted, kept: kept, unpack: maxUnpacked,
 	}
 }
 
@@ -258,7 +259,7 @@ func (f *Fetch) openBatch() error {
 		f.cursor.b = b.records
 		return nil
 	}
-	open, err := decompress(b.codec(), b.records, maxUnpacked)
+	open, err := decompress(b.codec(), b.records, f.unpack)
 	if errors.Is(err, errTooLarge) {
 		f.giant = true
 		return nil

@@ -62,7 +62,7 @@ type Status struct {
 	TooLarge       int64 // records reported without their value
 	OutOfRange     int64
 	Corrupt        int64 // batches, each try counted
-	Held           int64 // fetched bytes that are not released yet
+	Held           int64 // bytes that are fetched and not released, or asked for
 	Generation     int32
 	Leader         bool // computes the assignments of the group
 	CommitsBehind  bool // too much is delivered and uncommitted: hand-off waits for a commit

@@ -1,0 +1,461 @@
+package consumer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// batchOf describes a batch to build.
+type batchOf struct {
+	base       int64
+	values     []string // "" is a tombstone, "-" a record that compaction removed
+	attributes int16
+	producer   int64
+	baseTime   int64
+	maxTime    int64
+	pack       func([]byte) []byte
+	lastDelta  int // beyond the last value when compaction removed the tail
+}
+
+func (b batchOf) bytes() []byte {
+	var records []byte
+	count := 0
+	for i, v := range b.values {
+		if v == "-" {
+			continue
+		}
+		count++
+		records = appendRecord(records, int64(i), nil, []byte(v), v == "")
+	}
+	return b.around(records, count)
+}
+
+func (b batchOf) around(records []byte, count int) []byte {
+	if b.pack != nil {
+		records = b.pack(records)
+	}
+	delta := max(len(b.values)-1, b.lastDelta)
+	var e encoder
+	e.int64(b.base)
+	e.int32(0) // length
+	e.int32(7) // leader epoch
+	e.int8(2)
+	e.int32(0) // checksum
+	e.int16(b.attributes)
+	e.int32(int32(delta))
+	e.int64(b.baseTime)
+	e.int64(b.maxTime)
+	e.int64(b.producer)
+	e.int16(0)
+	e.int32(-1)
+	e.int32(int32(count))
+	e.b = append(e.b, records...)
+	return seal(e.b)
+}
+
+// seal sets length and checksum.
+func seal(b []byte) []byte {
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-batchPrefix))
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[checksumStart:], castagnoli))
+	return b
+}
+
+func appendRecord(b []byte, delta int64, key, value []byte, tombstone bool) []byte {
+	body := []byte{0}
+	body = binary.AppendVarint(body, delta*10) // time
+	body = binary.AppendVarint(body, delta)
+	if key == nil {
+		body = binary.AppendVarint(body, -1)
+	} else {
+		body = binary.AppendVarint(body, int64(len(key)))
+		body = append(body, key...)
+	}
+	if tombstone {
+		body = binary.AppendVarint(body, -1)
+	} else {
+		body = binary.AppendVarint(body, int64(len(value)))
+		body = append(body, value...)
+	}
+	body = binary.AppendVarint(body, 1) // one header, which nobody reads
+	body = binary.AppendVarint(body, 1)
+	body = append(body, 'h')
+	body = binary.AppendVarint(body, -1)
+	b = binary.AppendVarint(b, int64(len(body)))
+	return append(b, body...)
+}
+
+// control is an end of a transaction.
+func control(base, producer int64, commit bool) []byte {
+	key := []byte{0, 0, 0, 0}
+	if commit {
+		key[3] = 1
+	}
+	b := batchOf{base: base, producer: producer, attributes: attributeControl | attributeTransactional, values: []string{"x"}}
+	return b.around(appendRecord(nil, 0, key, []byte{0, 0, 0, 0, 0, 0}, false), 1)
+}
+
+func packGzip(b []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(b)
+	_ = w.Close()
+	return out.Bytes()
+}
+
+func packLZ4(b []byte) []byte {
+	var out bytes.Buffer
+	w := lz4.NewWriter(&out)
+	_, _ = w.Write(b)
+	_ = w.Close()
+	return out.Bytes()
+}
+
+func packSnappy(b []byte) []byte { return snappy.Encode(nil, b) }
+
+func packXerial(b []byte) []byte {
+	out := append(slices.Clone(xerialMagic), 0, 0, 0, 1, 0, 0, 0, 1)
+	for len(b) > 0 {
+		n := min(len(b), 100)
+		block := s2.EncodeSnappy(nil, b[:n])
+		out = binary.BigEndian.AppendUint32(out, uint32(len(block)))
+		out = append(out, block...)
+		b = b[n:]
+	}
+	return out
+}
+
+func packZstd(b []byte) []byte {
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	return w.EncodeAll(b, nil)
+}
+
+// readAll surveys and reads data as a member would, and describes the records.
+func readAll(data []byte, wanted int64, aborted []abortedTransaction, kept bool) (lines []string, next int64, failed error) {
+	return readUpTo(maxUnpacked, data, wanted, aborted, kept)
+}
+
+func readUpTo(unpack int, data []byte, wanted int64, aborted []abortedTransaction, kept bool) (lines []string, next int64, failed error) {
+	s := surveyBatches(data, wanted, kept)
+	var count counters
+	var fail error
+	answer := newBuffer(0)
+	f := newFetch(Claim{}, newReading(&count, func(_ int64, err error) { fail = err }), answer, data[:s.sound], wanted, 0, aborted, kept)
+	f.unpack = unpack
+	var r Record
+	for f.Next(&r) {
+		switch {
+		case r.TooLarge > 0:
+			lines = append(lines, fmt.Sprintf("%d too large %d", r.Offset, r.TooLarge))
+		case r.Value == nil:
+			lines = append(lines, fmt.Sprintf("%d@%d tombstone", r.Offset, r.Timestamp))
+		default:
+			lines = append(lines, fmt.Sprintf("%d@%d %s", r.Offset, r.Timestamp, r.Value))
+		}
+	}
+	next = f.Position()
+	f.Release()
+	if fail == nil {
+		fail = s.err
+		if next != s.next {
+			panic(fmt.Sprintf("position is %d after reading, the survey said %d", next, s.next))
+		}
+	}
+	return lines, next, fail
+}
+
+func TestReadingBatches(t *testing.T) {
+	big := strings.Repeat("0123456789", 1000)
+	tests := map[string]struct {
+		data    [][]byte
+		aborted []abortedTransaction
+		wanted  int64
+		want    []string
+		next    int64
+		err     error
+	}{
+		"two batches": {
+			data: [][]byte{batchOf{base: 5, baseTime: 100, values: []string{"a", "b"}}.bytes(), batchOf{base: 7, values: []string{"c"}}.bytes()},
+			want: []string{"5@100 a", "6@110 b", "7@0 c"}, next: 8, wanted: 5,
+		},
+		"a position within a batch": {
+			data: [][]byte{batchOf{base: 5, values: []string{"a", "b", "c"}}.bytes()}, wanted: 7, want: []string{"7@20 c"}, next: 8,
+		},
+		"a batch before the position": {
+			data: [][]byte{batchOf{base: 1, values: []string{"a"}}.bytes(), batchOf{base: 5, values: []string{"b"}}.bytes()}, wanted: 5, want: []string{"5@0 b"}, next: 6,
+		},
+		"tombstone": {data: [][]byte{batchOf{values: []string{"", "b"}}.bytes()}, want: []string{"0@0 tombstone", "1@10 b"}, next: 2},
+		"append time": {
+			data: [][]byte{batchOf{values: []string{"a"}, baseTime: 5, maxTime: 99, attributes: attributeAppendTime}.bytes()}, want: []string{"0@99 a"}, next: 1,
+		},
+		"holes of compaction": {
+			data: [][]byte{batchOf{values: []string{"-", "b", "-", "d", "-"}}.bytes(), batchOf{base: 9, values: []string{"e"}}.bytes()},
+			want: []string{"1@10 b", "3@30 d", "9@0 e"}, next: 10,
+		},
+		"a hole at the tail": {data: [][]byte{batchOf{values: []string{"a"}, lastDelta: 20}.bytes()}, want: []string{"0@0 a"}, next: 21},
+		"empty batches": {
+			data: [][]byte{batchOf{base: 3, lastDelta: 6}.bytes(), batchOf{base: 10, lastDelta: 2}.bytes()}, wanted: 3, next: 13,
+		},
+		"an empty compressed batch": {data: [][]byte{batchOf{lastDelta: 6, attributes: codecZstd}.bytes()}, next: 7},
+		"a cut tail": {
+			data: [][]byte{batchOf{values: []string{"a"}}.bytes(), batchOf{base: 1, values: []string{"b"}}.bytes()[:70]}, want: []string{"0@0 a"}, next: 1,
+		},
+		"a tail cut in the header": {
+			data: [][]byte{batchOf{values: []string{"a"}}.bytes(), batchOf{base: 1, values: []string{"b"}}.bytes()[:11]}, want: []string{"0@0 a"}, next: 1,
+		},
+		"a wrong checksum": {
+			data: [][]byte{batchOf{values: []string{"a"}}.bytes(), damage(batchOf{base: 1, values: []string{"b"}}.bytes())},
+			want: []string{"0@0 a"}, next: 1, err: errChecksum,
+		},
+		"an old format": {data: [][]byte{oldFormat()}, err: errOldFormat},
+		"committed": {
+			data: [][]byte{batchOf{values: []string{"a"}, producer: 1, attributes: attributeTransactional}.bytes(), control(1, 1, true)},
+			want: []string{"0@0 a"}, next: 2,
+		},
+		"aborted": {
+			data: [][]byte{
+				batchOf{values: []string{"bad"}, producer: 1, attributes: attributeTransactional}.bytes(),
+				batchOf{base: 1, values: []string{"plain"}}.bytes(),
+				batchOf{base: 2, values: []string{"good"}, producer: 2, attributes: attributeTransactional}.bytes(),
+				control(3, 1, false),
+				batchOf{base: 4, values: []string{"again"}, producer: 1, attributes: attributeTransactional}.bytes(),
+				control(5, 2, true), control(6, 1, true),
+			},
+			aborted: []abortedTransaction{{producer: 1, first: 0}},
+			want:    []string{"1@0 plain", "2@0 good", "4@0 again"}, next: 7,
+		},
+		"aborted twice, listed out of order": {
+			data: [][]byte{
+				batchOf{values: []string{"bad"}, producer: 1, attributes: attributeTransactional}.bytes(), control(1, 1, false),
+				batchOf{base: 2, values: []string{"good"}, producer: 1, attributes: attributeTransactional}.bytes(), control(3, 1, true),
+				batchOf{base: 4, values: []string{"bad"}, producer: 1, attributes: attributeTransactional}.bytes(), control(5, 1, false),
+			},
+			aborted: []abortedTransaction{{producer: 1, first: 4}, {producer: 1, first: 0}},
+			want:    []string{"2@0 good"}, next: 6,
+		},
+		"aborted before the position": {
+			data: [][]byte{
+				batchOf{base: 4, values: []string{"bad", "bad"}, producer: 1, attributes: attributeTransactional}.bytes(), control(6, 1, false),
+			},
+			aborted: []abortedTransaction{{producer: 1, first: 1}}, wanted: 5, next: 7,
+		},
+		"gzip":   packed(codecGzip, packGzip, big),
+		"snappy": packed(codecSnappy, packSnappy, big),
+		"xerial": packed(codecSnappy, packXerial, big),
+		"lz4":    packed(codecLZ4, packLZ4, big),
+		"zstd":   packed(codecZstd, packZstd, big),
+		"a codec that does not exist": {
+			data: [][]byte{batchOf{values: []string{"a"}, attributes: 5}.bytes()}, err: errUnknownCodec,
+		},
+		"records that end early": {
+			data: [][]byte{batchOf{values: []string{"a", "b"}}.around(appendRecord(nil, 0, nil, []byte("a"), false), 2)},
+			want: []string{"0@0 a"}, next: 1, err: errMalformed,
+		},
+		"more records than offsets": {data: [][]byte{batchOf{values: []string{"a"}}.around(nil, 9)}, err: errMalformed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			lines, next, err := readAll(slices.Concat(test.data...), test.wanted, test.aborted, false)
+			if !slices.Equal(lines, test.want) {
+				t.Errorf("read %.200q, want %.200q", lines, test.want)
+			}
+			if next != test.next {
+				t.Errorf("position %d, want %d", next, test.next)
+			}
+			if !errors.Is(err, test.err) {
+				t.Errorf("error %v, want %v", err, test.err)
+			}
+		})
+	}
+}
+
+type batchTest = struct {
+	data    [][]byte
+	aborted []abortedTransaction
+	wanted  int64
+	want    []string
+	next    int64
+	err     error
+}
+
+func packed(codec int16, pack func([]byte) []byte, big string) batchTest {
+	return batchTest{
+		data: [][]byte{
+			batchOf{values: []string{"a", big, "c"}, attributes: codec, pack: pack}.bytes(),
+			batchOf{base: 3, values: []string{"d"}, attributes: codec, pack: pack}.bytes(),
+		},
+		want: []string{"0@0 a", "1@10 " + big, "2@20 c", "3@0 d"}, next: 4,
+	}
+}
+
+func damage(b []byte) []byte {
+	b[len(b)-3] ^= 1
+	return b
+}
+
+func oldFormat() []byte {
+	b := batchOf{values: []string{"a"}}.bytes()
+	b[16] = 1
+	return b
+}
+
+// The bytes of a batch, written down once: whatever changes them changes what
+// is read from Kafka.
+func TestBatchBytes(t *testing.T) {
+	golden := filepath.Join("testdata", "batch.hex")
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := hex.Dump(slices.Concat(
+		batchOf{base: 300, baseTime: 1_700_000_000_000, maxTime: 1_700_000_000_010, producer: 9, attributes: attributeTransactional, values: []string{"one", ""}}.bytes(),
+		control(302, 9, true),
+	))
+	if got != string(want) {
+		t.Errorf("bytes are\n%s", got)
+	}
+	lines, next, err := readAll(mustUndump(t, string(want)), 300, nil, false)
+	if err != nil || next != 303 || !slices.Equal(lines, []string{"300@1700000000000 one", "301@1700000000010 tombstone"}) {
+		t.Errorf("read %q up to %d, %v", lines, next, err)
+	}
+}
+
+func mustUndump(t *testing.T, dump string) []byte {
+	t.Helper()
+	var out []byte
+	for line := range strings.Lines(dump) {
+		digits := strings.ReplaceAll(line[10:58], " ", "")
+		b, err := hex.DecodeString(digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b...)
+	}
+	return out
+}
+
+func TestBatchesThatCannotBeHeld(t *testing.T) {
+	t.Run("a bomb", func(t *testing.T) {
+		const limit = 1 << 20
+		zeros := bytes.Repeat([]byte{0}, limit+1)
+		for codec, pack := range map[int16]func([]byte) []byte{codecGzip: packGzip, codecSnappy: packSnappy, codecLZ4: packLZ4, codecZstd: packZstd} {
+			data := batchOf{base: 10, values: []string{"x", "y"}, attributes: codec}.around(pack(zeros), 2)
+			lines, next, err := readUpTo(limit, data, 10, nil, false)
+			want := []string{fmt.Sprintf("10 too large %d", len(data)), fmt.Sprintf("11 too large %d", len(data))}
+			if err != nil || next != 12 || !slices.Equal(lines, want) {
+				t.Errorf("codec %d: read %q up to %d, %v", codec, lines, next, err)
+			}
+			if b, err := decompress(int(codec), pack(zeros[:limit]), limit); err != nil || len(b.b) != limit {
+				t.Errorf("codec %d: what is just within the limit: %v", codec, err)
+			} else {
+				b.release()
+			}
+		}
+	})
+	t.Run("a record above the limit", func(t *testing.T) {
+		data := batchOf{values: []string{"a", strings.Repeat("x", MaxRecord+1), "c"}}.bytes()
+		lines, next, err := readAll(data, 0, nil, false)
+		if want := []string{"0@0 a", fmt.Sprintf("1 too large %d", MaxRecord+1), "2@20 c"}; err != nil || next != 3 || !slices.Equal(lines, want) {
+			t.Errorf("read %.100q up to %d, %v", lines, next, err)
+		}
+	})
+	t.Run("a record at the limit", func(t *testing.T) {
+		data := batchOf{values: []string{strings.Repeat("x", MaxRecord)}}.bytes()
+		lines, _, err := readAll(data, 0, nil, false)
+		if err != nil || len(lines) != 1 || len(lines[0]) != MaxRecord+len("0@0 ") {
+			t.Errorf("read %d records, %v", len(lines), err)
+		}
+	})
+	t.Run("an answer that was not kept whole", func(t *testing.T) {
+		whole := batchOf{base: 4, values: []string{"a", "b"}}.bytes()
+		lines, next, err := readAll(whole[:len(whole)-1], 4, nil, true)
+		want := []string{fmt.Sprintf("4 too large %d", len(whole)), fmt.Sprintf("5 too large %d", len(whole))}
+		if err != nil || next != 6 || !slices.Equal(lines, want) {
+			t.Errorf("read %q up to %d, %v", lines, next, err)
+		}
+	})
+}
+
+// A fetch that was fetched ahead must not be returned once the one before it
+// could not be read to its end.
+func TestReadingEndsWhereItStopped(t *testing.T) {
+	var count counters
+	var failedAt []int64
+	r := newReading(&count, func(at int64, _ error) { failedAt = append(failedAt, at) })
+	fetch := func(base int64, values ...string) *Fetch {
+		return newFetch(Claim{}, r, newBuffer(0), batchOf{base: base, values: values}.bytes(), base, 0, nil, false)
+	}
+	bad := batchOf{base: 2, values: []string{"c"}, attributes: codecGzip}.bytes()
+	first := newFetch(Claim{}, r, newBuffer(0), slices.Concat(batchOf{values: []string{"a", "b"}}.bytes(), bad), 0, 0, nil, false)
+	second := fetch(3, "d")
+	var rec Record
+	n := 0
+	for first.Next(&rec) {
+		n++
+	}
+	if n != 2 || first.Position() != 2 || !slices.Equal(failedAt, []int64{2}) {
+		t.Errorf("read %d records up to %d, failed at %v", n, first.Position(), failedAt)
+	}
+	if second.Next(&rec) || second.Position() != 2 {
+		t.Errorf("the next fetch went on, position %d", second.Position())
+	}
+
+	r = newReading(&count, nil)
+	first, second = fetch(0, "a", "b"), fetch(2, "c")
+	if !first.Next(&rec) {
+		t.Fatal("no record")
+	}
+	r.stop() // revoked
+	if first.Next(&rec) || first.Position() != 1 || second.Next(&rec) || second.Position() != 1 {
+		t.Errorf("positions %d and %d after a revocation, want 1", first.Position(), second.Position())
+	}
+
+	// What is given up unread further on leaves the earlier ones as they are.
+	r = newReading(&count, func(at int64, _ error) { failedAt = append(failedAt, at) })
+	first, second = fetch(0, "a", "b"), fetch(2, "c")
+	second.Release()
+	for n = 0; first.Next(&rec); n++ {
+	}
+	if n != 2 || first.Position() != 2 || failedAt[len(failedAt)-1] != 2 {
+		t.Errorf("read %d records up to %d, failed at %v", n, first.Position(), failedAt)
+	}
+}
+
+func TestFetchOf(t *testing.T) {
+	records := []Record{{Offset: 3, Value: []byte("a")}, {Offset: 5}, {Offset: 6, TooLarge: 99}}
+	f := FetchOf(Claim{Partition: 4, Epoch: 2}, records, 9)
+	if f.Claim() != (Claim{Partition: 4, Epoch: 2}) || f.HighWatermark() != 9 || f.Position() != 3 {
+		t.Errorf("claim %v, high watermark %d, position %d", f.Claim(), f.HighWatermark(), f.Position())
+	}
+	var r Record
+	for i, want := range []int64{4, 6, 7} {
+		if !f.Next(&r) || r.Offset != records[i].Offset || f.Position() != want {
+			t.Errorf("record %d: %+v, position %d", i, r, f.Position())
+		}
+	}
+	if f.Next(&r) || f.Position() != 9 {
+		t.Errorf("position %d at the end", f.Position())
+	}
+	f.Release()
+	f.Release() // harmless
+	if f.Position() != 9 {
+		t.Error("the position is gone after the release")
+	}
+}
