@@ -58,8 +58,9 @@ type ClientCredentials struct {
 	client  *http.Client
 	flight  singleflight.Group
 
-	// life ends with Close and with it a fetch that is under way.
-	life context.Context //nolint:containedctx // a fetch outlives the request that began it
+	// life ends with Close and with it a fetch that is under way; a fetch
+	// outlives the request that began it.
+	life context.Context
 	end  context.CancelFunc
 
 	mu      sync.Mutex
@@ -185,7 +186,7 @@ func (c *ClientCredentials) token(ctx context.Context) (*token, error) {
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(*token), nil //nolint:forcetypeassert // the function above returns nothing else
+		return r.Val.(*token), nil
 	}
 }
 

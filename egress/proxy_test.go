@@ -3,7 +3,6 @@ package egress
 import (
 	"bytes"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,7 +11,7 @@ import (
 	"testing"
 )
 
-const proxySecret = "pr0xy-s3cret" //nolint:gosec // of the test's own proxy
+const proxySecret = "pr0xy-s3cret"
 
 // assertNoSecret holds every text that reaches a person against the password.
 func assertNoSecret(t *testing.T, texts ...string) {
@@ -89,7 +88,7 @@ func TestProxyDownShowsNoPassword(t *testing.T) {
 func TestProxyAddressIsChecked(t *testing.T) {
 	p := &url.URL{Scheme: "http", Host: "169.254.169.254:3128", User: url.UserPassword("user", proxySecret)}
 	_, _, err := get(t, clientOf(t, Options{Proxy: through(p)}), "https://svc.test/")
-	denied(t, err)
+	_ = denied(t, err)
 	assertNoSecret(t, err.Error())
 }
 
@@ -106,7 +105,7 @@ func TestTargetBehindProxy(t *testing.T) {
 	})
 	for _, target := range []string{"https://169.254.169.254/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/"} {
 		_, _, err := get(t, c, target)
-		denied(t, err)
+		_ = denied(t, err)
 	}
 	if len(p.targets) != 0 {
 		t.Errorf("the proxy was asked for %v", p.targets)
@@ -200,7 +199,7 @@ func TestEnvironmentProxyIsTheDefault(t *testing.T) {
 	if got := ProxyVariables(); !slices.Equal(got, []string{"HTTPS_PROXY"}) {
 		t.Errorf("set: %v", got)
 	}
-	transport := NewTransport(Options{RootCAs: a.pool(t), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	transport := NewTransport(Options{RootCAs: a.pool(t), Logger: slog.New(slog.DiscardHandler)})
 	defer transport.CloseIdleConnections()
 	_, body, err := get(t, &http.Client{Transport: transport}, "https://svc.test/")
 	if err != nil || !strings.HasPrefix(body, "hello") || len(p.targets) != 1 {
