@@ -181,6 +181,18 @@ func (r *Receiver) Tally(path string) Tally {
 	return e.tally()
 }
 
+// Distinct is the number of different sessions that have arrived on a path: a
+// cheaper question than Tally.
+func (r *Receiver) Distinct(path string) int {
+	e := r.endpoints[path]
+	if e == nil {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ledger.distinct()
+}
+
 // Close stops listening, cuts what is still under way after the context has
 // ended, and returns when every request is done with.
 func (r *Receiver) Close(ctx context.Context) error {

@@ -147,7 +147,7 @@ func TestReceiverCountsEveryFormat(t *testing.T) {
 		got := f.Tally(c.path)
 		if got.Bodies != c.want.Bodies || got.Sessions != c.want.Sessions || got.Distinct != c.want.Distinct || got.Duplicates != c.want.Duplicates ||
 			got.Foreign != c.want.Foreign || got.MostSessions != c.want.MostSessions || got.LargestBody != largest || got.Bytes != int64(total) ||
-			got.Statuses[200] != len(c.bodies) || got.Indexes.Len() != c.want.Distinct-c.want.Foreign {
+			got.Statuses[200] != len(c.bodies) || got.Indexes.Len() != c.want.Distinct-c.want.Foreign || f.Distinct(c.path) != c.want.Distinct {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
 	}
@@ -157,8 +157,8 @@ func TestReceiverCountsEveryFormat(t *testing.T) {
 	if h := f.Tally("/json").Headers.Get("Authorization"); h != "Basic ***" {
 		t.Errorf("the tally keeps the credentials: %q", h)
 	}
-	if n := f.Tally("/nowhere").Requests; n != 0 {
-		t.Errorf("an unknown path has %d requests", n)
+	if n := f.Tally("/nowhere").Requests + f.Distinct("/nowhere"); n != 0 {
+		t.Errorf("an unknown path has %d requests and sessions", n)
 	}
 }
 

@@ -7,7 +7,7 @@ type Snapshot struct {
 	Elapsed  time.Duration  // since the start; rates are made from it
 	Produced int            // sessions acknowledged by the broker
 	Target   int            // sessions to be produced; 0: open-ended
-	Sinks    []SinkSnapshot // always in the same order
+	Sinks    []SinkSnapshot // always in the same order; not changed afterwards
 }
 
 // SinkSnapshot is one sink's part of a Snapshot.
@@ -34,10 +34,13 @@ const rateWindow = 3 * time.Second
 
 // history keeps the snapshots of the last rateWindow.
 type history struct {
-	snapshots []Snapshot // oldest first, at least one once add was called
+	snapshots []Snapshot // oldest first
 }
 
 func (h *history) add(s Snapshot) {
+	if len(h.snapshots) == 0 { // everything began at zero, when nobody looked.
+		h.snapshots = append(h.snapshots, Snapshot{})
+	}
 	h.snapshots = append(h.snapshots, s)
 	old := 0
 	for old+1 < len(h.snapshots) && s.Elapsed-h.snapshots[old+1].Elapsed >= rateWindow {
