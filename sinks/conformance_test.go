@@ -289,7 +289,7 @@ func TestConformanceWire(t *testing.T) {
 					}
 					s := newSink(t, r, Options{
 						Format: f, Method: http.MethodPut, Gzip: gzip, URL: r.URL(endpoint), Test: true,
-						Headers: http.Header{"X-Extra": {"1", "2"}, "Content-Type": {"text/plain"}},
+						Headers: http.Header{"X-Extra": {"1", "2"}, "Content-Type": {"text/plain"}, "Idempotency-Key": {"own"}, "Accept-Encoding": {"gzip"}},
 					})
 					b := batchOf(t, f, 5)
 					before := string(b.Bytes)

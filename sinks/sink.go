@@ -100,6 +100,10 @@ func fixedHeaders(o Options) http.Header {
 		h.Set("User-Agent", strings.TrimSuffix("session-export/"+o.Version, "/"))
 	}
 	h.Set("Content-Type", o.Format.ContentType())
+	// Answers are read as they come; each request has an id of its own.
+	for _, name := range []string{"Accept-Encoding", "Expect", "Idempotency-Key", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+		h.Del(name)
+	}
 	if o.Format.kind == Bulk {
 		h.Set("Accept", "application/json")
 	}

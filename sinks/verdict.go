@@ -23,12 +23,16 @@ const (
 // Excerpt never quote a document.
 type Verdict struct {
 	Kind   Kind
-	Status int    // HTTP status of the endpoint, 0 without an answer
-	Reason string // stable snake_case word for metrics and alerts: "status", "timeout", "connection", "reset", "dns", "tls", "token", "token_refused", "bulk_answer", "redirect", "egress", …
+	Status int // HTTP status of the endpoint, 0 without an answer
+	// Reason is a stable snake_case word for metrics and alerts: "status", "redirect",
+	// "bulk_answer", "bulk_items", "cut_short", "timeout", "reset", "connection", "dns",
+	// "tls", "certificate", "proxy", "egress", "token", "token_refused" or
+	// "interrupted"; empty when delivered. docs/verdicts.md has the table.
+	Reason string
 	// Poisonable: a timeout, a reset or broken answer on an established
 	// connection, or a 5xx other than 503: what a poisonous session may cause.
 	Poisonable bool
-	RetryAfter time.Duration // of a throttled verdict; 0 when none was sent
+	RetryAfter time.Duration // of a throttled verdict, or of throttled items; 0 when none was sent, at most an hour
 	Err        error         // nil when delivered; "Request timeout" is its text when the attempt timed out
 	Excerpt    string        // of the answer, at most 512 bytes, printable, secrets scrubbed
 	Items      []ItemVerdict // Partial: the sessions that were not accepted, by index, ascending; the rest were delivered
