@@ -38,8 +38,9 @@ const (
 	requestTimeout = 30 * time.Second
 
 	// DefaultRetryFor is how long a write is tried again inside Write while
-	// leaders move. Longer trouble is the caller's to wait out.
-	DefaultRetryFor = 8 * time.Second
+	// leaders move: twice the 6 s after which a client of kafka-go looks for
+	// leaders again by default. Longer trouble is the caller's to wait out.
+	DefaultRetryFor = 12 * time.Second
 )
 
 // Options of the store.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -307,5 +309,37 @@ func TestWriteCopiesBodies(t *testing.T) {
 	l, err := Decode(read(t, c, 1)[0])
 	if err != nil || !bytes.Equal(l.Body, want) {
 		t.Errorf("body %q, error %v", l.Body, err)
+	}
+}
+
+// Several pipelines share the store, and the first of them finds no topic yet.
+func TestWritersShareTheStore(t *testing.T) {
+	c := cluster(t)
+	topic := open(t, client(t, c, ""))
+	topic.options.RetryFor = 10 * time.Second
+	var writers sync.WaitGroup
+	const each = 10
+	for n := range 8 {
+		writers.Go(func() {
+			own := letters(each, 200)
+			for i := range own {
+				own[i].Sink = "sink-" + strconv.Itoa(n)
+			}
+			if err := topic.Write(t.Context(), own); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	seen := map[ID]bool{}
+	for _, m := range read(t, c, 8*each) {
+		l, err := Decode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[l.ID()] = true
+	}
+	if len(seen) != 8*each {
+		t.Errorf("%d letters, want %d", len(seen), 8*each)
 	}
 }
