@@ -88,6 +88,24 @@ func (m *Member) commit(ctx context.Context, claims []Claim) error {
 	return err
 }
 
+// commitLast commits claims, or all when there are none, before they are given
+// away. It tries until ctx is done or the coordinator says that it is too late.
+func (m *Member) commitLast(ctx context.Context, claims []Claim) {
+	retry := backoff{first: 50 * time.Millisecond, most: 500 * time.Millisecond}
+	for ctx.Err() == nil {
+		err := m.commit(ctx, claims)
+		if err == nil {
+			return
+		}
+		if errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.FencedInstanceID) {
+			m.log.Warn("the last commit came too late; the next owner reads again what is not committed", "error", err)
+			return
+		}
+		sleep(ctx, retry.next(), nil)
+	}
+	m.log.Warn("the last commit failed; the next owner reads again what is not committed")
+}
+
 // sendCommit returns the first error; partitions that were committed count as
 // committed whatever became of the others.
 func (m *Member) sendCommit(ctx context.Context, id identity, sent []*partition, offsets []offsetcommit.RequestPartition) error {

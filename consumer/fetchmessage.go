@@ -53,7 +53,7 @@ func (r *fetchRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
 }
 
 func (r *fetchRequest) Required(versions map[protocol.ApiKey]int16) bool {
-	r.version = min(versions[protocol.Fetch], 11) // v12 has another encoding, v13 topic ids
+	r.version = min(versions[protocol.Fetch], 10) // from v11 on brokers answer that only follow, after the leader has moved
 	return true
 }
 
@@ -125,9 +125,6 @@ func (r *fetchRequest) encode() []byte {
 	}
 	if r.version >= 7 {
 		e.length(0) // nothing to forget
-	}
-	if r.version >= 11 {
-		e.string("") // no rack: the leader answers
 	}
 	return e.finish()
 }

@@ -221,10 +221,7 @@ func (m *Member) leave(ctx context.Context) {
 	if id.member == "" {
 		return
 	}
-	retry := backoff{first: 50 * time.Millisecond, most: 500 * time.Millisecond}
-	for ctx.Err() == nil && m.commit(ctx, nil) != nil {
-		sleep(ctx, retry.next(), nil)
-	}
+	m.commitLast(ctx, nil)
 	if m.o.InstanceID != "" {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/findcoordinator"
 	"github.com/segmentio/kafka-go/protocol/joingroup"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/protocol/syncgroup"
@@ -105,7 +106,10 @@ func (m *Member) join(ctx context.Context, partitions int32) (*joingroup.Respons
 	if err != nil {
 		return nil, err
 	}
-	res, err := roundTrip[*joingroup.Response](ctx, m.link, m.o.RebalanceTimeout+dialTimeout, &joingroup.Request{
+	joinCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go m.watchCoordinator(joinCtx, cancel)
+	res, err := roundTrip[*joingroup.Response](joinCtx, m.link, m.o.RebalanceTimeout+dialTimeout, &joingroup.Request{
 		GroupID:            m.o.Group,
 		SessionTimeoutMS:   int32(m.o.SessionTimeout.Milliseconds()),   //nolint:gosec // minutes
 		RebalanceTimeoutMS: int32(m.o.RebalanceTimeout.Milliseconds()), //nolint:gosec // minutes
@@ -133,6 +137,29 @@ func (m *Member) join(ctx context.Context, partitions int32) (*joingroup.Respons
 	m.aliveAt = time.Now()
 	m.mu.Unlock()
 	return res, nil
+}
+
+// watchCoordinator gives a join up when the coordinator is another broker by
+// now. A join may take as long as the slowest member, so that its own deadline
+// would notice a dead coordinator far too late.
+func (m *Member) watchCoordinator(ctx context.Context, giveUp context.CancelFunc) {
+	first := int32(-1)
+	for {
+		sleep(ctx, m.o.Heartbeat, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		res, err := roundTrip[*findcoordinator.Response](ctx, m.link, dialTimeout, &findcoordinator.Request{Key: m.o.Group})
+		if err != nil || res.ErrorCode != 0 || res.NodeID < 0 {
+			continue
+		}
+		if first >= 0 && res.NodeID != first {
+			m.log.Debug("the coordinator has moved; joining again", "before", first, "now", res.NodeID)
+			giveUp()
+			return
+		}
+		first = res.NodeID
+	}
 }
 
 // sync returns what this member is assigned; the leader works it out first.
@@ -328,10 +355,7 @@ func (m *Member) keep(ctx context.Context, revoked []Claim) error {
 func (m *Member) letGo(ctx context.Context, revoked []Claim) {
 	ctx, cancel := context.WithTimeout(ctx, m.o.LeaveTimeout)
 	defer cancel()
-	retry := backoff{first: 50 * time.Millisecond, most: 500 * time.Millisecond}
-	for ctx.Err() == nil && m.commit(ctx, revoked) != nil {
-		sleep(ctx, retry.next(), nil)
-	}
+	m.commitLast(ctx, revoked)
 	m.mu.Lock()
 	m.dropLocked(revoked)
 	m.mu.Unlock()

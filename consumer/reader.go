@@ -369,7 +369,13 @@ func (r *reader) resetTo(ctx context.Context, w wanted, start, end int64) {
 	var lost []Claim
 	m.mu.Lock()
 	p := w.part
-	if m.owned[p.claim.Partition] != p || p.revoked || p.position != w.offset || p.reading != w.reading || (w.offset >= start && w.offset <= end) {
+	if m.owned[p.claim.Partition] != p || p.revoked || p.position != w.offset || p.reading != w.reading {
+		m.mu.Unlock()
+		return
+	}
+	if w.offset >= start && w.offset <= end {
+		// Whoever refused did not know the whole log.
+		p.resumeAt = time.Now().Add(min(200*time.Millisecond, m.o.RetryInterval))
 		m.mu.Unlock()
 		return
 	}

@@ -357,3 +357,76 @@ func TestTopicGrows(t *testing.T) {
 	})
 	first.until("the new partition from its beginning", func() bool { return len(first.records)+len(second.seen()) == 5 })
 }
+
+// A member that was stopped for longer than a session wakes up: others may own
+// its partitions, so that it must hear from the coordinator first.
+func TestNoCommitAfterASilentSession(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	o := testOptions(t, connect(t, c))
+	o.Heartbeat, o.CommitInterval = time.Hour, 5*time.Second
+	h := start(t, o, func(h *harness) { h.hold = true })
+	h.untilStable(1)
+	produce(t, c, 0, numbered("x", 10))
+	h.untilRecords(10)
+	h.mu.Lock()
+	h.Member.mu.Lock()
+	h.aliveAt = time.Now().Add(-2 * o.SessionTimeout)
+	h.Member.mu.Unlock()
+	h.mu.Unlock()
+	h.Mark(Claim{Partition: 0, Epoch: 1}, 10)
+	if err := h.commit(t.Context(), nil); err == nil {
+		t.Error("committed")
+	}
+	if got := committed(t, c, 0); got != 0 {
+		t.Errorf("committed %d, want 0", got)
+	}
+	h.until("heard from the coordinator", func() bool {
+		h.Member.mu.Lock()
+		defer h.Member.mu.Unlock()
+		return time.Since(h.aliveAt) < time.Minute/10
+	})
+	if err := h.commit(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := committed(t, c, 0); got != 10 {
+		t.Errorf("committed %d, want 10", got)
+	}
+}
+
+// A join that waits for other members is given up when the coordinator moves.
+func TestCoordinatorMovesDuringAJoin(t *testing.T) {
+	c := newCluster(t, kfake.NumBrokers(2), kfake.SeedTopics(1, testTopic), kfake.SleepOutOfOrder())
+	coordinator := c.CoordinatorFor(testGroup)
+	moved := make(chan struct{})
+	hang := make(chan struct{})
+	joins := 0
+	c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if joins++; joins == 1 {
+			c.SleepControl(func() { <-hang })
+		}
+		return nil, nil, false
+	})
+	asked := 0
+	c.ControlKey(int16(kmsg.FindCoordinator), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		select {
+		case <-moved:
+			return nil, nil, false
+		default:
+		}
+		if asked++; asked < 10 { // seed and join ask too
+			return nil, nil, false
+		}
+		close(moved)
+		res := req.(*kmsg.FindCoordinatorRequest).ResponseKind().(*kmsg.FindCoordinatorResponse)
+		res.NodeID = 1 - coordinator
+		return res, nil, true
+	})
+	o := testOptions(t, connect(t, c))
+	o.RebalanceTimeout = time.Hour
+	h := start(t, o)
+	<-moved
+	h.untilStable(1) // while the first join hangs still
+	close(hang)
+}
