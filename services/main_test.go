@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait of these tests: generous, because what they wait for are processes on a busy machine.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 var (
 	sharedCluster *Kafka
