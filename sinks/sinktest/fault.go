@@ -35,7 +35,8 @@ func (r *Receiver) fail(w http.ResponseWriter, in *http.Request, step Step, answ
 	switch step.Fault {
 	case HangUnread, HangRead:
 		r.hang(in)
-		return
+		// Returning would send a 200, which a client that is just hanging up may still read.
+		panic(http.ErrAbortHandler)
 	case EndlessBody:
 		w.WriteHeader(step.status())
 		filler := []byte(strings.Repeat("all work and no play ", 1000))
