@@ -8,14 +8,9 @@ import (
 	"time"
 )
 
-// Times of a connection.
-const (
-	// dialTimeout covers connecting, the TLS handshake and signing in.
-	dialTimeout = 5 * time.Second
-	// idleLimit is how long one read or write may stand still when nobody set
-	// a deadline; kafka-go sets none while it signs in.
-	idleLimit = 10 * time.Second
-)
+// idleLimit is how long one read or write may stand still when nobody set a
+// deadline; kafka-go sets none while it signs in.
+const idleLimit = 10 * time.Second
 
 // connections keeps track of what one user of a cluster has open, so that
 // all of it can be closed at once, whatever it is waiting for.
@@ -26,7 +21,8 @@ type connections struct {
 	closed bool
 }
 
-func newConnections() *connections {
+func newConnections(dialTimeout time.Duration) *connections {
+	// Half of it, so that one dead address leaves time for another.
 	return &connections{dialer: net.Dialer{Timeout: dialTimeout / 2}, open: make(map[*connection]struct{})}
 }
 

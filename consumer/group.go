@@ -112,7 +112,7 @@ func outsiderRefused(code int16) bool {
 // transport's own layout hides why it is empty, so this is asked first.
 func topicLayout(ctx context.Context, l *link, topic, group string) (*metadata.ResponseTopic, error) {
 	const doing = "looking for the topic"
-	res, err := roundTrip[*metadata.Response](ctx, l, dialTimeout+layoutTimeout, &metadata.Request{TopicNames: []string{topic}})
+	res, err := roundTrip[*metadata.Response](ctx, l, l.dialTimeout()+layoutTimeout, &metadata.Request{TopicNames: []string{topic}})
 	if l.kafka.options.SASL != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		// Some brokers say nothing else when they refuse a user.
 		return nil, &Error{Doing: doing, Err: err, Kind: ErrCredentials, Hint: "the broker closed the connection while signing in: user or password is wrong, or it asks for TLS"}

@@ -32,6 +32,8 @@ type KafkaOptions struct {
 	TLS      *tls.Config
 	SASL     sasl.Mechanism
 	Logger   *slog.Logger // default slog.Default()
+	// DialTimeout covers connecting, the TLS handshake and signing in; default 5 s.
+	DialTimeout time.Duration
 	// FetchBudget is how many fetched bytes all members together may hold,
 	// default 16 MiB. Less than two fetches a member makes them small.
 	FetchBudget int64
@@ -58,6 +60,9 @@ func Connect(o KafkaOptions) *Kafka {
 	}
 	if o.ClientID == "" {
 		o.ClientID = "session-export"
+	}
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = 5 * time.Second
 	}
 	if o.FetchBudget <= 0 {
 		o.FetchBudget = defaultBudget
@@ -109,11 +114,11 @@ type link struct {
 func (k *Kafka) newLink(topic string) *link {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &link{
-		kafka: k, addr: kafka.TCP(k.options.Brokers...), connections: newConnections(), cancel: cancel,
+		kafka: k, addr: kafka.TCP(k.options.Brokers...), connections: newConnections(k.options.DialTimeout), cancel: cancel,
 	}
 	l.transport = &kafka.Transport{
 		Dial:        l.connections.dial,
-		DialTimeout: dialTimeout,
+		DialTimeout: k.options.DialTimeout,
 		ClientID:    k.options.ClientID,
 		TLS:         k.options.TLS,
 		SASL:        k.options.SASL,
@@ -137,6 +142,8 @@ func (k *Kafka) link(topic string) *link {
 	defer k.mu.Unlock()
 	return k.newLink(topic)
 }
+
+func (l *link) dialTimeout() time.Duration { return l.kafka.options.DialTimeout }
 
 // close ends all connections without waiting for what is on them.
 func (l *link) close() {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol/findcoordinator"
 	"github.com/segmentio/kafka-go/protocol/joingroup"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/protocol/syncgroup"
@@ -20,10 +19,7 @@ func (m *Member) groupLoop(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, most: m.o.RetryInterval}
 	for ctx.Err() == nil {
 		err := m.round(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		if err == nil {
+		if err == nil || ctx.Err() != nil {
 			retry.reset()
 			continue
 		}
@@ -35,7 +31,6 @@ func (m *Member) groupLoop(ctx context.Context) error {
 			return e
 		}
 		if !errors.Is(err, errAgain) {
-			m.setTrouble(err)
 			switch kindOf(err) {
 			case ErrTopicMissing:
 				m.setState(StateTopicMissing)
@@ -45,6 +40,7 @@ func (m *Member) groupLoop(ctx context.Context) error {
 				m.setState(StateConnecting)
 			case ErrKafka, ErrFenced:
 			}
+			m.setTrouble(err)
 		}
 		sleep(ctx, retry.next(), nil)
 	}
@@ -109,7 +105,7 @@ func (m *Member) join(ctx context.Context, partitions int32) (*joingroup.Respons
 	joinCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go m.watchCoordinator(joinCtx, cancel)
-	res, err := roundTrip[*joingroup.Response](joinCtx, m.link, m.o.RebalanceTimeout+dialTimeout, &joingroup.Request{
+	res, err := roundTrip[*joingroup.Response](joinCtx, m.link, m.o.RebalanceTimeout+m.link.dialTimeout(), &joingroup.Request{
 		GroupID:            m.o.Group,
 		SessionTimeoutMS:   int32(m.o.SessionTimeout.Milliseconds()),   //nolint:gosec // minutes
 		RebalanceTimeoutMS: int32(m.o.RebalanceTimeout.Milliseconds()), //nolint:gosec // minutes
@@ -137,29 +133,6 @@ func (m *Member) join(ctx context.Context, partitions int32) (*joingroup.Respons
 	m.aliveAt = time.Now()
 	m.mu.Unlock()
 	return res, nil
-}
-
-// watchCoordinator gives a join up when the coordinator is another broker by
-// now. A join may take as long as the slowest member, so that its own deadline
-// would notice a dead coordinator far too late.
-func (m *Member) watchCoordinator(ctx context.Context, giveUp context.CancelFunc) {
-	first := int32(-1)
-	for {
-		sleep(ctx, m.o.Heartbeat, nil)
-		if ctx.Err() != nil {
-			return
-		}
-		res, err := roundTrip[*findcoordinator.Response](ctx, m.link, dialTimeout, &findcoordinator.Request{Key: m.o.Group})
-		if err != nil || res.ErrorCode != 0 || res.NodeID < 0 {
-			continue
-		}
-		if first >= 0 && res.NodeID != first {
-			m.log.Debug("the coordinator has moved; joining again", "before", first, "now", res.NodeID)
-			giveUp()
-			return
-		}
-		first = res.NodeID
-	}
 }
 
 // sync returns what this member is assigned; the leader works it out first.
@@ -306,7 +279,7 @@ func (m *Member) keep(ctx context.Context, revoked []Claim) error {
 	finished := done
 	retry := backoff{first: min(100*time.Millisecond, m.o.Heartbeat), most: m.o.Heartbeat}
 	pause := m.o.Heartbeat
-	rejoin := false
+	var rejoin bool
 	for {
 		t := time.NewTimer(pause)
 		select {
@@ -359,48 +332,4 @@ func (m *Member) letGo(ctx context.Context, revoked []Claim) {
 	m.mu.Lock()
 	m.dropLocked(revoked)
 	m.mu.Unlock()
-}
-
-func (m *Member) heartbeat(ctx context.Context) (int16, error) {
-	m.mu.Lock()
-	id := m.id
-	m.mu.Unlock()
-	res, err := roundTrip[*codeResponse](ctx, m.link, m.patience(min(m.o.SessionTimeout/2, dialTimeout)), &heartbeatRequest{
-		clientID: m.o.Kafka.options.ClientID, group: m.o.Group, member: id.member, instance: m.o.InstanceID, generation: id.generation,
-	})
-	if err != nil {
-		return 0, explain("sending a heartbeat", err, m.o.Topic, m.o.Group)
-	}
-	m.throttle(res.throttle)
-	if res.code == 0 || res.code == int16(kafka.RebalanceInProgress) {
-		m.mu.Lock()
-		m.aliveAt = time.Now()
-		m.mu.Unlock()
-	}
-	return res.code, nil
-}
-
-// grown tells whether the topic has other partitions than were assigned. The
-// leader acts at once. The others give it time to see for itself; they watch
-// because a restarted static leader does not know that it leads.
-func (m *Member) grown(ctx context.Context) bool {
-	layout, err := m.layout(ctx)
-	if err != nil {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.assignedOf == 0 || int(m.assignedOf) == len(layout.Partitions) {
-		m.grownAt = time.Time{}
-		return false
-	}
-	if m.grownAt.IsZero() {
-		m.grownAt = time.Now()
-	}
-	if !m.leading && time.Since(m.grownAt) < 3*metadataTTL {
-		return false
-	}
-	m.grownAt = time.Time{}
-	m.log.Info("the topic's partitions have changed", "before", m.assignedOf, "now", len(layout.Partitions))
-	return true
 }

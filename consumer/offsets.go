@@ -47,7 +47,7 @@ func (m *Member) commitStart(ctx context.Context, id identity, partitions int32,
 	}
 	all := make([]int32, partitions)
 	for i := range all {
-		all[i] = int32(i) //nolint:gosec // a number of partitions
+		all[i] = int32(i)
 	}
 	found, err := m.listOffsets(ctx, all, when, committed)
 	if err != nil {

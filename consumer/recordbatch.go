@@ -87,8 +87,8 @@ func nextBatch(data []byte, kept bool) (batch, []byte, error) {
 	if len(data) < batchPrefix+5 {
 		return b, nil, errPartial
 	}
-	b.base = int64(binary.BigEndian.Uint64(data)) //nolint:gosec // the wire is two's complement
-	length := int(int32(binary.BigEndian.Uint32(data[8:])))
+	b.base = int64(binary.BigEndian.Uint64(data))           //nolint:gosec // the wire is two's complement
+	length := int(int32(binary.BigEndian.Uint32(data[8:]))) //nolint:gosec // the wire is two's complement
 	if data[16] < 2 {
 		return b, nil, errOldFormat
 	}

@@ -19,7 +19,7 @@ const maxAnswer = 16 << 20 // bytes
 // encoder appends the fields of a request in Kafka's classic encoding.
 type encoder struct{ b []byte }
 
-func (e *encoder) int8(v int8)   { e.b = append(e.b, byte(v)) }
+func (e *encoder) int8(v int8)   { e.b = append(e.b, byte(v)) }                          //nolint:gosec // the wire is two's complement
 func (e *encoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) } //nolint:gosec // the wire is two's complement
 func (e *encoder) int32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) } //nolint:gosec // the wire is two's complement
 func (e *encoder) int64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) } //nolint:gosec // the wire is two's complement
