@@ -251,10 +251,12 @@ func (b *Batcher) Cut(drop func(session.Position) bool, dropped func(seq uint64,
 	return n
 }
 
-// cut compacts the batch in place.
+// cut compacts the batch in place. When it was opened stays: a batch that loses
+// its first session leaves a little early.
 func (b *Batch) cut(drop func(session.Position) bool, dropped func(seq uint64, it Item)) int {
 	items := b.Items
 	b.Items = b.Items[:0]
+	b.Oldest = 0
 	end := int32(0)
 	for _, it := range items {
 		if drop(it.Pos) {
@@ -270,6 +272,9 @@ func (b *Batch) cut(drop func(session.Position) bool, dropped func(seq uint64, i
 		it.Doc += end - it.Start
 		it.Start, it.End = end, end+size
 		end += size
+		if len(b.Items) == 0 || it.Timestamp < b.Oldest {
+			b.Oldest = it.Timestamp
+		}
 		b.Items = append(b.Items, it)
 	}
 	b.Body = b.Body[:end]
