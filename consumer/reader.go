@@ -109,6 +109,7 @@ func (r *reader) run(ctx context.Context) {
 			m.share.add(-size)
 			continue
 		}
+		r.turn++
 		res, err := r.fetch(ctx, want, size)
 		if err != nil {
 			m.share.add(-size)
@@ -195,7 +196,6 @@ func (r *reader) collect() ([]wanted, time.Duration) {
 	}
 	slices.SortFunc(want, func(a, b wanted) int { return int(a.part.claim.Partition) - int(b.part.claim.Partition) })
 	if len(want) > 1 {
-		r.turn++
 		n := r.turn % len(want)
 		want = slices.Concat(want[n:], want[:n])
 	}

@@ -34,9 +34,12 @@ const (
 	// MaxRecord is the largest value that is handed on, bytes. A larger one is
 	// reported without its body (Record.TooLarge).
 	MaxRecord = 16 << 20
-	// maxKept is how much of one answer is held. Only a single batch can be
-	// larger than what was asked for.
-	maxKept = 2*MaxRecord + 1<<20 // bytes
+	// maxBatch is the largest batch that is read as it came. The records of a
+	// larger one are reported without their bodies.
+	maxBatch = 2 * MaxRecord // bytes
+	// maxKept is how much of one answer is held: a batch and what surrounds it.
+	// Only a single batch can make an answer larger than what was asked for.
+	maxKept = maxBatch + 1<<20 // bytes
 	// maxUnpacked is how far one batch may unpack.
 	maxUnpacked = 128 << 20 // bytes
 )
@@ -108,8 +111,8 @@ func nextBatch(data []byte, kept bool) (batch, []byte, error) {
 	b.count = int(int32(binary.BigEndian.Uint32(data[57:]))) //nolint:gosec // the wire is two's complement
 	valid := delta >= 0 && b.last >= b.base && b.count >= 0 && b.count <= int(delta)+1
 	if len(data) < b.size {
-		if !kept {
-			return b, nil, errPartial
+		if !kept || b.size <= maxBatch {
+			return b, nil, errPartial // it comes whole when its partition is first in an answer
 		}
 		if !valid {
 			return b, nil, errMalformed

@@ -243,10 +243,15 @@ func TestBatchesThatCannotBeHeld(t *testing.T) {
 		}
 	})
 	t.Run("an answer that was not kept whole", func(t *testing.T) {
-		whole := batchOf{base: 4, values: []string{"a", "b"}}.bytes()
+		whole := batchOf{base: 4, values: []string{"a", strings.Repeat("b", maxBatch)}}.bytes()
 		lines, next, err := readAll(whole[:len(whole)-1], 4, nil, true)
 		want := []string{fmt.Sprintf("4 too large %d", len(whole)), fmt.Sprintf("5 too large %d", len(whole))}
 		if err != nil || next != 6 || !slices.Equal(lines, want) {
+			t.Errorf("read %.100q up to %d, %v", lines, next, err)
+		}
+		// Where the end of such an answer falls says nothing about a smaller batch.
+		small := batchOf{base: 4, values: []string{"a", "b"}}.bytes()
+		if lines, next, err = readAll(small[:len(small)-1], 4, nil, true); err != nil || next != 4 || len(lines) != 0 {
 			t.Errorf("read %q up to %d, %v", lines, next, err)
 		}
 	})
