@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -115,19 +114,37 @@ func encodeSubscription(topic string, owned []int32, generation, partitions int3
 // learns its assignment.
 func decodeSubscription(id, topic string, b []byte) claimant {
 	c := claimant{id: id, generation: -1}
-	var s groupmeta.Subscription
-	if err := protocol.Unmarshal(b, groupmeta.MaxVersionSupported, &s); err != nil {
+	d := &decoder{b: b}
+	version := d.int16()
+	for range d.length(2) {
+		d.string() // topic
+	}
+	user := d.bytes()
+	var owned []int32
+	if version >= 1 {
+		owned = d.partitionsOf(topic)
+	}
+	if d.err != nil || len(user) < 9 || user[0] != userDataVersion {
 		return c
 	}
-	if len(s.UserData) >= 9 && s.UserData[0] == userDataVersion {
-		c.generation = int32(binary.BigEndian.Uint32(s.UserData[1:])) //nolint:gosec // the wire is two's complement
-	}
-	for _, o := range s.OwnedPartitions {
-		if o.Topic == topic {
-			c.owned = append(c.owned, o.Partitions...)
+	c.owned = owned
+	c.generation = int32(binary.BigEndian.Uint32(user[1:])) //nolint:gosec // the wire is two's complement
+	return c
+}
+
+// partitionsOf reads topics and their partitions and returns those of one.
+// kafka-go's own decoder believes any length that it reads.
+func (d *decoder) partitionsOf(topic string) []int32 {
+	var partitions []int32
+	for range d.length(6) {
+		of := d.string()
+		for range d.length(4) {
+			if p := d.int32(); of == topic {
+				partitions = append(partitions, p)
+			}
 		}
 	}
-	return c
+	return partitions
 }
 
 func encodeAssignment(topic string, assigned []int32, partitions int32) ([]byte, error) {
@@ -148,22 +165,17 @@ func decodeAssignment(topic string, b []byte) ([]int32, int32, error) {
 	if len(b) == 0 {
 		return nil, 0, nil
 	}
-	var a groupmeta.Assignment
-	if err := protocol.Unmarshal(b, groupmeta.MaxVersionSupported, &a); err != nil {
-		return nil, 0, fmt.Errorf("decoding assignment: %w", err)
-	}
-	set := make(map[int32]struct{})
-	for _, t := range a.AssignedPartitions {
-		if t.Topic != topic {
-			continue
-		}
-		for _, p := range t.Partitions {
-			set[p] = struct{}{}
-		}
+	d := &decoder{b: b}
+	d.int16() // version
+	assigned := d.partitionsOf(topic)
+	user := d.bytes()
+	if d.err != nil {
+		return nil, 0, fmt.Errorf("decoding assignment: %w", d.err)
 	}
 	var partitions int32
-	if len(a.UserData) >= 5 && a.UserData[0] == userDataVersion {
-		partitions = int32(binary.BigEndian.Uint32(a.UserData[1:])) //nolint:gosec // the wire is two's complement
+	if len(user) >= 5 && user[0] == userDataVersion {
+		partitions = int32(binary.BigEndian.Uint32(user[1:])) //nolint:gosec // the wire is two's complement
 	}
-	return slices.Sorted(maps.Keys(set)), partitions, nil
+	slices.Sort(assigned)
+	return slices.Compact(assigned), partitions, nil
 }

@@ -251,9 +251,12 @@ func (f *Fetch) skip() bool {
 // known, and what matters is that none goes unreported.
 func (f *Fetch) openBatch() error {
 	b := &f.batch
-	f.left, f.giant = b.count, b.cut
-	if b.cut || b.count == 0 {
+	f.left = b.count
+	if b.count == 0 {
 		return nil
+	}
+	if b.cut {
+		return f.reportWhole()
 	}
 	if b.codec() == codecNone {
 		f.cursor.b = b.records
@@ -261,14 +264,24 @@ func (f *Fetch) openBatch() error {
 	}
 	open, err := decompress(b.codec(), b.records, f.unpack)
 	if errors.Is(err, errTooLarge) {
-		f.giant = true
-		return nil
+		return f.reportWhole()
 	}
 	if err != nil {
 		f.left = 0
 		return err
 	}
 	f.open, f.cursor.b = open, open.b
+	return nil
+}
+
+// reportWhole reports the records of the batch without their bodies. Its number
+// of records is only a claim, so one that no producer makes is not believed.
+func (f *Fetch) reportWhole() error {
+	if f.batch.count > mostReported {
+		f.left = 0
+		return errMalformed
+	}
+	f.giant = true
 	return nil
 }
 

@@ -42,6 +42,9 @@ const (
 	maxKept = maxBatch + 1<<20 // bytes
 	// maxUnpacked is how far one batch may unpack.
 	maxUnpacked = 128 << 20 // bytes
+	// mostReported is the largest number of records that a batch which cannot
+	// be held may have.
+	mostReported = 1 << 20
 )
 
 const (

@@ -228,6 +228,12 @@ func TestBatchesThatCannotBeHeld(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a bomb that claims a billion records", func(t *testing.T) {
+		b := batchOf{base: 10, lastDelta: 1_000_000_000, attributes: codecZstd}.around(packZstd(make([]byte, 1<<20+1)), 1_000_000_000)
+		if lines, next, err := readUpTo(1<<20, b, 10, nil, false); !errors.Is(err, errMalformed) || next != 10 || len(lines) != 0 {
+			t.Errorf("read %d records up to %d, %v", len(lines), next, err)
+		}
+	})
 	t.Run("a record above the limit", func(t *testing.T) {
 		data := batchOf{values: []string{"a", strings.Repeat("x", MaxRecord+1), "c"}}.bytes()
 		lines, next, err := readAll(data, 0, nil, false)

@@ -88,6 +88,15 @@ func (d *decoder) string() string {
 	return string(d.take(int(n)))
 }
 
+// bytes reads a length and as many bytes; a length of -1 is nil.
+func (d *decoder) bytes() []byte {
+	n := d.int32()
+	if n < 0 {
+		return nil
+	}
+	return d.take(int(n))
+}
+
 // length reads the length of an array whose elements take at least size bytes
 // each, so that a damaged length cannot ask for more elements than there are
 // bytes.
