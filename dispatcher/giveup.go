@@ -24,7 +24,7 @@ func (m *machine) reject(now time.Time, pos session.Position, r *consumer.Record
 	l.Kind, l.Reason, l.Error = "rejected", reasonOf(kind, err), textOf(err)
 	l.First, l.Last = now, now
 	if r.TooLarge > 0 {
-		l.BodyOmitted = true
+		l.BodyOmitted, l.BodySize = true, r.TooLarge
 		l.Error = "the record is larger than the largest session"
 	} else {
 		l.Body = bytes.Clone(r.Value) // the fetch's memory is used again

@@ -25,7 +25,7 @@ var quick = map[string]string{
 	"requestTimeout": "1s", "startFrom": "earliest", "caFile": "ca.pem",
 }
 
-// config writes a configuration. Head is what stands beside kafka and the one
+// config writes a configuration. Head is what stands beside the one
 // environment.
 func (s *stage) config(head string, sinks ...sink) []byte {
 	brokers := "127.0.0.1:1"
