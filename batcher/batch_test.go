@@ -238,7 +238,7 @@ func BenchmarkID(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ID("shop-lines", "sessions", 200, func(i int) session.Position {
-			return session.Position{Partition: int32(i / 50), Offset: int64(i)} //nolint:gosec // below 4
+			return session.Position{Partition: int32(i / 50), Offset: int64(i)}
 		})
 	}
 }

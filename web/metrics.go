@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sessionexport/consumer"
 	"sessionexport/dispatcher"
 )
 
@@ -63,8 +64,8 @@ var (
 	descLettersWait    = desc("dead_letters_waiting", "Dead letters that are not durable yet.", "environment", "sink")
 
 	descState       = desc("sink_state", "1 for the state that the sink is in.", "environment", "sink", "state")
-	descHold        = desc("sink_hold", "1 while the sink holds, with the reason.", "environment", "sink", "reason")
-	descHoldSince   = desc("sink_hold_seconds", "How long the hold lasts.", "environment", "sink")
+	descHold        = desc("sink_hold", "1 while the sink holds, with the reason; absent otherwise.", "environment", "sink", "reason")
+	descHoldSince   = desc("sink_hold_seconds", "How long the hold has lasted; 0 without one.", "environment", "sink")
 	descInFlight    = desc("batches_in_flight", "Attempts on the wire.", "environment", "sink")
 	descInFlightMax = desc("batches_in_flight_limit", "Batches that may be in flight; below maxInFlight in a slow start.", "environment", "sink")
 	descQueued      = desc("batches_queued", "Batches that are not finished.", "environment", "sink")
@@ -83,6 +84,7 @@ var (
 	descOwned         = desc("kafka_partitions_owned", "Partitions that this instance reads.", "environment", "sink")
 	descMemberState   = desc("kafka_member_state", "1 for the state of the group membership.", "environment", "sink", "state")
 	descRebalances    = desc("kafka_rebalances_total", "Completed rebalances.", "environment", "sink")
+	descCommitsBehind = desc("kafka_commits_behind", "1 while so much is delivered and uncommitted that reading waits for a commit.", "environment", "sink")
 	descCommitFails   = desc("kafka_commit_failures_total", "Commits that failed and were tried again.", "environment", "sink")
 	descThrottled     = desc("kafka_throttled_seconds_total", "How long brokers asked to wait.", "environment", "sink")
 	descFetched       = desc("kafka_fetched_bytes_total", "Bytes fetched, as compressed on the wire.", "environment", "sink")
@@ -91,6 +93,16 @@ var (
 	descOutOfRange    = desc("kafka_out_of_range_total", "Positions that were not in the log.", "environment", "sink")
 	descCorrupt       = desc("kafka_corrupt_batches_total", "Record batches that could not be read, each try.", "environment", "sink")
 	descTooLargeTotal = desc("kafka_records_too_large_total", "Records larger than the largest session.", "environment", "sink")
+)
+
+// The states that are shown, each as a series of its own: the one with the
+// value 1 is the state.
+var (
+	sinkStates   = []dispatcher.State{dispatcher.Flowing, dispatcher.SlowStart, dispatcher.Throttled, dispatcher.Held, dispatcher.Stopping}
+	memberStates = []consumer.State{
+		consumer.StateIdle, consumer.StateConnecting, consumer.StateTopicMissing, consumer.StateRefused, consumer.StateJoining,
+		consumer.StateStable, consumer.StateRevoking, consumer.StateStopped, consumer.StateFenced,
+	}
 )
 
 // Describe sends nothing: which series there are depends on the sinks.
@@ -166,15 +178,13 @@ func (e emitter) sending(s *dispatcher.SinkStatus, now time.Time) {
 	e.histogram(descDuration, &s.Duration)
 	e.count(descLetterFailures, s.LetterFailures)
 	e.gauge(descLettersWait, float64(s.LettersWait))
-	for _, state := range []dispatcher.State{dispatcher.Flowing, dispatcher.SlowStart, dispatcher.Throttled, dispatcher.Held, dispatcher.Stopping} {
+	for _, state := range sinkStates {
 		e.gauge(descState, one(s.State == state), string(state))
 	}
-	held := s.State == dispatcher.Held
-	if held {
+	if s.State == dispatcher.Held {
 		e.gauge(descHold, 1, s.Cause.Reason)
-		e.gauge(descHoldSince, now.Sub(s.Since).Seconds())
+		e.gauge(descHoldSince, age(now, s.Since))
 	} else {
-		e.gauge(descHold, 0, "")
 		e.gauge(descHoldSince, 0)
 	}
 	e.gauge(descInFlight, float64(s.InFlight))
@@ -200,12 +210,19 @@ func (e emitter) kafka(s *dispatcher.SinkStatus, now time.Time) {
 		if p.HighWatermark >= 0 {
 			e.gauge(descLag, float64(p.Lag), partition)
 		}
-		e.gauge(descCommitAge, p.CommitAge.Seconds(), partition)
+		if !p.CommittedAt.IsZero() {
+			e.gauge(descCommitAge, p.CommitAge.Seconds(), partition)
+		}
 		e.gauge(descUncommitted, age(now, p.UncommittedSince), partition)
-		e.gauge(descPosition, float64(p.Position), partition)
+		if p.Position >= 0 {
+			e.gauge(descPosition, float64(p.Position), partition)
+		}
 	}
 	e.gauge(descOwned, float64(len(m.Partitions)))
-	e.gauge(descMemberState, 1, string(m.State))
+	for _, state := range memberStates {
+		e.gauge(descMemberState, one(m.State == state), string(state))
+	}
+	e.gauge(descCommitsBehind, one(m.CommitsBehind))
 	e.count(descRebalances, m.Rebalances)
 	e.count(descCommitFails, m.CommitFailures)
 	e.send(descThrottled, prometheus.CounterValue, m.Throttled.Seconds())
