@@ -11,7 +11,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 // The codecs of a record batch, the lowest three bits of its attributes.
@@ -35,13 +34,12 @@ var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const xerialHeader = 16
 
-type streamReader struct {
+type gzipReader struct {
+	gzip.Reader
 	source bytes.Reader
-	gzip   *gzip.Reader
-	lz4    *lz4.Reader
 }
 
-var streamReaders = sync.Pool{New: func() any { return new(streamReader) }}
+var gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
 
 // zstdDecoder is safe for concurrent use by DecodeAll. The window is bounded
 // by what a whole batch may unpack to, because memory is only taken for what
@@ -55,8 +53,10 @@ var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 // returns errTooLarge when the result would exceed limit.
 func decompress(codec int, src []byte, limit int) (*buffer, error) {
 	switch codec {
-	case codecGzip, codecLZ4:
-		return decompressStream(codec, src, limit)
+	case codecGzip:
+		return decompressGzip(src, limit)
+	case codecLZ4:
+		return decompressLZ4(src, limit)
 	case codecSnappy:
 		return decompressSnappy(src, limit)
 	case codecZstd:
@@ -65,30 +65,14 @@ func decompress(codec int, src []byte, limit int) (*buffer, error) {
 	return nil, fmt.Errorf("%w %d", errUnknownCodec, codec)
 }
 
-func decompressStream(codec int, src []byte, limit int) (*buffer, error) {
-	s := streamReaders.Get().(*streamReader) //nolint:forcetypeassert // the pool holds nothing else
-	defer streamReaders.Put(s)
+func decompressGzip(src []byte, limit int) (*buffer, error) {
+	s := gzipReaders.Get().(*gzipReader) //nolint:forcetypeassert // the pool holds nothing else
+	defer gzipReaders.Put(s)
 	s.source.Reset(src)
-	var r io.Reader
-	if codec == codecGzip {
-		var err error
-		if s.gzip == nil {
-			s.gzip, err = gzip.NewReader(&s.source)
-		} else {
-			err = s.gzip.Reset(&s.source)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("opening gzip: %w", err)
-		}
-		r = s.gzip
-	} else {
-		if s.lz4 == nil {
-			s.lz4 = lz4.NewReader(&s.source)
-		} else {
-			s.lz4.Reset(&s.source)
-		}
-		r = s.lz4
+	if err := s.Reset(&s.source); err != nil {
+		return nil, fmt.Errorf("opening gzip: %w", err)
 	}
+	r := &s.Reader
 	b := newBuffer(min(4*len(src), limit))
 	b.b = b.b[:cap(b.b)]
 	n := 0
