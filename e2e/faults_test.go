@@ -60,10 +60,13 @@ func scheduleOfFaults(t *testing.T, policy string, rnd *rand.Rand) {
 	for id := range receivers {
 		until(t, id+" has done with everything", func() bool {
 			m := v.scrape()
-			return int(m.conserve(id)) == len(produced) && m.sum("sessions_waiting", "sink", id) == 0
+			return int(m.sum("sessions_read_total", "sink", id)) == len(produced) && m.sum("sessions_waiting", "sink", id) == 0
 		})
 	}
 	m := v.scrape()
+	for id := range receivers {
+		m.conserve(id)
+	}
 	v.stop()
 
 	letters := map[string]map[string]bool{}
