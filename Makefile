@@ -18,7 +18,7 @@ help: ## Show this list.
 
 .PHONY: build
 build: ## Build bin/session-export.
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/session-export ./cmd/session-export
+	go build -trimpath -ldflags '-X sessionexport/app.Version=$(VERSION)' -o bin/session-export ./cmd/session-export
 
 .PHONY: test
 test: ## Run all tests that need nothing but Go.
