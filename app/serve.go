@@ -27,7 +27,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return fmt.Errorf("loading the configuration: %w", err)
 	}
 	log := Logger(o.Stderr, file.Log)
-	for _, w := range file.Warnings(time.Now()) {
+	for _, w := range Warnings(file) {
 		log.Warn("configuration", "warning", w)
 	}
 	tuneMemory(file)
@@ -38,6 +38,16 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	soft, hard, stop := Signals(ctx)
 	defer stop()
 	return service.Run(soft, hard)
+}
+
+// Warnings names what is valid and likely to be regretted: in the
+// configuration, and variables that look like ours and are none.
+func Warnings(file *settings.File) []string {
+	all := file.Warnings(time.Now())
+	for _, v := range settings.UnknownVariables(os.Environ()) {
+		all = append(all, fmt.Sprintf("the environment variable %s sets nothing", v))
+	}
+	return all
 }
 
 // Signals returns two contexts: soft ends with the first SIGINT or SIGTERM,

@@ -77,6 +77,7 @@ type machine struct {
 	raiseAt time.Time // when a learned byte limit is raised
 
 	leaving  map[consumer.Claim]bool // being revoked or lost
+	gone     map[int32]uint32        // by partition, the latest ownership that ended
 	stopping bool
 
 	run    *run             // of the fetch being read
@@ -97,6 +98,7 @@ func newMachine(r rules, f format, eff effects, rnd *rand.Rand) *machine {
 		prefix:  newPrefix(),
 		hold:    newHold(r.maxInFlight, rnd),
 		leaving: map[consumer.Claim]bool{},
+		gone:    map[int32]uint32{},
 		counts:  newCounts(),
 	}
 	m.pause.waits = waits{initial: r.initialBackoff, most: r.maxBackoff, multiplier: retryMultiplier, rnd: rnd}
@@ -111,9 +113,9 @@ func (m *machine) wantsRecords() bool {
 }
 
 // open starts the reading of a fetch. It reports false when the fetch's
-// partition is not ours any more.
+// partition is not ours any more: a fetch may still have been on its way here.
 func (m *machine) open(c consumer.Claim) bool {
-	if m.leaving[c] {
+	if ended, ok := m.gone[c.Partition]; m.leaving[c] || ok && c.Epoch <= ended {
 		return false
 	}
 	m.run = m.prefix.own(c.Partition, c.Epoch)

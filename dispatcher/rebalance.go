@@ -56,6 +56,7 @@ func (m *machine) left(claims []consumer.Claim) bool {
 	for _, c := range claims {
 		m.prefix.drop(c.Partition, c.Epoch)
 		delete(m.leaving, c)
+		m.gone[c.Partition] = max(m.gone[c.Partition], c.Epoch)
 	}
 	return true
 }

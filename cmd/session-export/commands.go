@@ -82,7 +82,7 @@ func configCommand() *cobra.Command {
 				return fmt.Errorf("checking the configuration: %w", err)
 			}
 			file.Summary(os.Stdout)
-			for _, w := range file.Warnings(time.Now()) {
+			for _, w := range app.Warnings(file) {
 				fmt.Fprintln(os.Stdout, "warning:", w)
 			}
 			return nil
