@@ -132,6 +132,20 @@ func packXerial(b []byte) []byte {
 	return out
 }
 
+// packZstdStream is like Java's: the frame does not tell its size.
+func packZstdStream(b []byte) []byte {
+	var out bytes.Buffer
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err)
+	}
+	_, _ = w.Write(b[:len(b)/2])
+	_ = w.Flush()
+	_, _ = w.Write(b[len(b)/2:])
+	_ = w.Close()
+	return out.Bytes()
+}
+
 func packZstd(b []byte) []byte {
 	w, err := zstd.NewWriter(nil)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
@@ -46,7 +47,7 @@ var gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
 // is really there.
 var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecodeAllCapLimit(true))
+		zstd.WithDecoderMaxMemory(maxUnpacked))
 })
 
 // decompress unpacks src into a pooled buffer that the caller releases. It
@@ -166,37 +167,45 @@ func eachBlock(src []byte, do func([]byte) error) error {
 	return nil
 }
 
+// zstdRatio is how far the last batch unpacked that did not say it. Java
+// producers do not, and a guess that is too small costs memory of its own.
+var zstdRatio atomic.Int64
+
 func decompressZstd(src []byte, limit int) (*buffer, error) {
 	d, err := zstdDecoder()
 	if err != nil {
 		return nil, fmt.Errorf("opening zstd: %w", err)
 	}
-	guess := 4 * len(src)
+	guess := len(src) * int(max(zstdRatio.Load(), 4))
+	told := false
 	var h zstd.Header
-	if err := h.Decode(src); err == nil && h.HasFCS && h.FrameContentSize > 0 {
+	if err := h.Decode(src); err == nil && h.HasFCS {
 		if h.FrameContentSize > uint64(limit) { //nolint:gosec // a limit is positive
 			return nil, errTooLarge
 		}
-		guess = int(h.FrameContentSize) //nolint:gosec // bounded just above
+		guess, told = int(h.FrameContentSize), true //nolint:gosec // bounded just above
 	}
 	b := newBuffer(min(guess, limit))
-	for {
-		out, err := d.DecodeAll(src, b.b[:0])
-		switch {
-		case err == nil && len(out) > limit:
-			b.release()
-			return nil, errTooLarge
-		case err == nil:
-			b.b = out
-			return b, nil
-		case errors.Is(err, zstd.ErrDecoderSizeExceeded) && cap(b.b) < limit:
-			b = b.grow(0, limit)
-		case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-			b.release()
-			return nil, errTooLarge
-		default:
-			b.release()
-			return nil, fmt.Errorf("unpacking zstd: %w", err)
-		}
+	out, err := d.DecodeAll(src, b.b[:0])
+	if err == nil && len(out) > limit {
+		err = errTooLarge
 	}
+	if err != nil {
+		b.release()
+		if errors.Is(err, errTooLarge) || errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+			return nil, errTooLarge
+		}
+		return nil, fmt.Errorf("unpacking zstd: %w", err)
+	}
+	if !told && len(src) > 0 {
+		zstdRatio.Store(min(int64(len(out)/len(src)+1), 64))
+	}
+	if cap(out) == cap(b.b) {
+		b.b = out
+		return b, nil
+	}
+	b.release() // it was too small: the decoder took memory of its own
+	b = &buffer{b: out, class: -1}
+	b.refs.Store(1)
+	return b, nil
 }

@@ -40,7 +40,10 @@ func (m *Member) groupLoop(ctx context.Context) error {
 				m.setState(StateConnecting)
 			case ErrKafka, ErrFenced:
 			}
-			m.setTrouble(err)
+			// A coordinator that is only just found is no trouble yet.
+			if kindOf(err) != ErrKafka || retry.failures >= 3 {
+				m.setTrouble(err)
+			}
 		}
 		sleep(ctx, retry.next(), nil)
 	}
