@@ -167,12 +167,13 @@ func (d *demoRun) run(soft, hard context.Context) error {
 		d.wait(hard)
 	}
 	seconds := time.Since(d.began).Seconds()
-	stopServing()
-	err = errors.Join(err, <-served)
-	stopViewing()
+	d.waitCommitted(hard)
+	stopViewing() // while the sinks still show what they did
 	if v := <-viewed; v != nil && !errors.Is(v, demo.ErrQuit) {
 		err = errors.Join(err, v)
 	}
+	stopServing()
+	err = errors.Join(err, <-served)
 	if err != nil {
 		return err
 	}
@@ -222,6 +223,30 @@ func (d *demoRun) wait(ctx context.Context) {
 		if have > best {
 			best, since = have, time.Now()
 		} else if time.Since(since) > demoPatience {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waitCommitted waits until the last position is committed, which takes a
+// second at most, so that the last picture shows no lag.
+func (d *demoRun) waitCommitted(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		behind := false
+		for _, s := range d.service.Manager().Status() {
+			lag, known := s.Lag()
+			behind = behind || !known || lag > 0
+		}
+		if !behind {
 			return
 		}
 		select {

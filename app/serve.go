@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,17 +38,34 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	soft, hard, stop := Signals(ctx)
 	defer stop()
-	return service.Run(soft, hard)
+	ended := make(chan error, 1)
+	go func() { ended <- service.Run(soft, hard) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-hard.Done():
+	}
+	// Kafka may be away, and taking leave of it would wait for it.
+	patience := time.NewTimer(takeLeave)
+	defer patience.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-patience.C:
+		return errCutOff
+	}
 }
+
+// takeLeave is how long the end may take after a second signal.
+const takeLeave = time.Second
+
+// errCutOff is returned by Serve when a second signal cut the end short.
+var errCutOff = errors.New("ended at once, as a second signal asked for: what was not committed is read again")
 
 // Warnings names what is valid and likely to be regretted: in the
 // configuration, and variables that look like ours and are none.
 func Warnings(file *settings.File) []string {
-	all := file.Warnings(time.Now())
-	for _, v := range settings.UnknownVariables(os.Environ()) {
-		all = append(all, fmt.Sprintf("the environment variable %s sets nothing", v))
-	}
-	return all
+	return append(file.Warnings(time.Now()), settings.UnknownVariables(os.Environ())...)
 }
 
 // Signals returns two contexts: soft ends with the first SIGINT or SIGTERM,
