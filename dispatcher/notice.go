@@ -12,11 +12,7 @@ func (t *teller) notice(n consumer.Notice) {
 		t.log.Error("ALERT: a batch of the topic cannot be read, its partition waits", append(args, "error", textOf(n.Err))...)
 	case consumer.NoticeFenced:
 		t.log.Error("ALERT: another process has the same static id", "error", textOf(n.Err))
-	case consumer.NoticeTrouble:
-		t.log.Warn("reading from Kafka is in trouble, keeps trying", "error", textOf(n.Err))
-	case consumer.NoticeRecovered:
-		t.log.Info("reading from Kafka works again")
-	case consumer.NoticeLost:
-		t.log.Warn("partitions were lost: the group went on without this member", "error", textOf(n.Err))
+	case consumer.NoticeTrouble, consumer.NoticeRecovered, consumer.NoticeLost:
+		// The member logs these itself, with its group and topic: one line each.
 	}
 }

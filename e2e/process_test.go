@@ -133,3 +133,19 @@ func (p *process) ready() {
 		return status == 200
 	})
 }
+
+// secondSignal is how soon a second signal ends the program, on a busy
+// machine.
+const secondSignal = 4 * time.Second
+
+// within tells whether the process ends in time.
+func (p *process) within(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
