@@ -109,7 +109,7 @@ func (d *demoRun) prepare() error {
 	d.terminal = d.o.Summary != "-" && demo.IsTerminal(d.o.Stdout)
 	logs := d.o.Stderr
 	if d.terminal { // log lines would tear the picture
-		f, err := os.Create(filepath.Join(d.dir, "log")) //nolint:gosec // a folder of our own
+		f, err := os.Create(filepath.Join(d.dir, "log"))
 		if err != nil {
 			return fmt.Errorf("making the demo's log: %w", err)
 		}

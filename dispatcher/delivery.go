@@ -176,23 +176,11 @@ func (d *delivery) shrink() *batcher.Batch {
 		b.Body = append(b.Body, old.Frame(int(i))...)
 		it.Start, it.Doc, it.End = it.Start+by, it.Doc+by, it.End+by
 		b.Items = append(b.Items, it)
-		past[int32(n)] = d.past[i] //nolint:gosec // below maxSessions
-		d.suspects[n] = int32(n)   //nolint:gosec // below maxSessions
+		past[int32(n)] = d.past[i]
+		d.suspects[n] = int32(n)
 	}
 	d.batch, d.past = b, past
 	return old
-}
-
-// left counts the sessions that are neither delivered nor given up.
-func (d *delivery) left() int {
-	n := len(d.suspects)
-	for _, p := range d.pieces {
-		n += p.len()
-	}
-	if d.wire != nil {
-		n += d.wire.piece.len()
-	}
-	return n
 }
 
 func (d *delivery) done() bool {

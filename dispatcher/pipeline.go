@@ -1,3 +1,6 @@
+// Package dispatcher moves sessions: one pipeline per sink, its retries, holds
+// and give-ups, and the manager that runs the pipelines that the settings ask
+// for.
 package dispatcher
 
 import (
@@ -164,7 +167,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 			r.a.d.wire = nil
 		}
 		if len(p.m.letters.writing) > 0 {
-			<-p.wrote
+			<-p.wrote // whatever it says: nothing is marked any more
 		}
 		if p.fetch != nil {
 			p.fetch.Release()

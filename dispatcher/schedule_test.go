@@ -22,7 +22,7 @@ func TestRandomSchedules(t *testing.T) {
 		n = 100
 	}
 	unheard := 0
-	for seed := range uint64(n) { //nolint:gosec // small
+	for seed := range uint64(n) {
 		unheard += schedule(t, seed)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -48,8 +48,8 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 	}
 	w := newWorld(t, r, seed)
 	sessions := 50 + rnd.IntN(1500)
-	partitions := int32(1 + rnd.IntN(5)) //nolint:gosec // small
-	bad := map[int]int{}                 // session -> what is wrong with it
+	partitions := int32(1 + rnd.IntN(5))
+	bad := map[int]int{} // session -> what is wrong with it
 	for i := range sessions {
 		p := rnd.Int32N(partitions)
 		switch rnd.IntN(400) {

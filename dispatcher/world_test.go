@@ -49,7 +49,6 @@ type world struct {
 var dbg func(*world)
 
 type sending struct {
-	res   string
 	at    time.Time
 	ids   []int
 	bytes int

@@ -42,7 +42,7 @@ func TestWithCredentials(t *testing.T) {
 	for _, tt := range tests {
 		for _, o := range allFormats {
 			t.Run(tt.name+"/"+o.name, func(t *testing.T) {
-				status.Store(int32(tt.token)) //nolint:gosec // an HTTP status
+				status.Store(int32(tt.token))
 				r := sinktest.New(t, sinktest.Options{})
 				r.Always(sinktest.Status(tt.endpoint))
 				f := mustFormat(t, o.options)

@@ -98,7 +98,7 @@ func checkGolden(t *testing.T, path string, got []byte) {
 			t.Fatalf("writing golden file: %v", err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a path of this package
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("reading golden file: %v", err)
 	}

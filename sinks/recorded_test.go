@@ -34,7 +34,7 @@ type recordedFile struct {
 
 func readRecording(t *testing.T, path string) recording {
 	t.Helper()
-	raw, err := os.ReadFile(path) //nolint:gosec // a path of this package
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("reading recording: %v", err)
 	}

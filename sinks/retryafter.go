@@ -24,7 +24,7 @@ func retryAfter(value string, now time.Time) (wait time.Duration, ok bool) {
 		if err != nil || seconds > uint64(maxRetryAfter/time.Second) {
 			return maxRetryAfter, true // digits without end are still a very long wait
 		}
-		return time.Duration(seconds) * time.Second, true //nolint:gosec // at most 3600
+		return time.Duration(seconds) * time.Second, true
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
