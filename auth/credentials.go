@@ -103,7 +103,7 @@ func NewClientCredentials(o Options) *ClientCredentials {
 	life, end := context.WithCancel(context.Background())
 	return &ClientCredentials{
 		options: o,
-		scrub:   newScrubber(o.ClientID, o.ClientSecret),
+		scrub:   newScrubber(o.ClientID, o.ClientSecret, queryOf(o.TokenURL)...),
 		config:  config(o),
 		client: &http.Client{
 			Transport:     &tokenTransport{next: o.TokenTransport, userAgent: o.UserAgent},

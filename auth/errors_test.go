@@ -291,6 +291,10 @@ func TestScrubberCutsAfterScrubbing(t *testing.T) {
 			}
 		}
 	}
+	values := queryOf("https://tokens.example/get?api-key=a-key%2Fof+the+server&v=2")
+	if got := newScrubber("id", "", values...).text("2: a-key/of the server, a-key%2Fof+the+server"); got != "2: "+scrubMark+", "+scrubMark {
+		t.Errorf("with values of the URL: %q", got)
+	}
 	if got := newScrubber("id", "").text("plain"); got != "plain" {
 		t.Errorf("without a secret: %q", got)
 	}

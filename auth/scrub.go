@@ -19,10 +19,51 @@ const (
 // was sent or may be echoed.
 type scrubber struct{ replacer *strings.Replacer }
 
-func newScrubber(id, secret string) *scrubber {
-	if secret == "" {
-		return &scrubber{replacer: strings.NewReplacer()}
+// newScrubber knows a client's secret, and whatever else must not be shown.
+func newScrubber(id, secret string, more ...string) *scrubber {
+	var spellings []string
+	if secret != "" {
+		spellings = spellingsOf(id, secret)
 	}
+	for _, value := range more {
+		spellings = append(spellings, value, url.QueryEscape(value), url.PathEscape(value))
+	}
+	// The longest first: a spelling that contains another must go as a whole.
+	sort.Slice(spellings, func(i, j int) bool { return len(spellings[i]) > len(spellings[j]) })
+	pairs := make([]string, 0, 2*len(spellings))
+	seen := map[string]bool{"": true}
+	for _, s := range spellings {
+		if !seen[s] {
+			seen[s] = true
+			pairs = append(pairs, s, scrubMark)
+		}
+	}
+	return &scrubber{replacer: strings.NewReplacer(pairs...)}
+}
+
+// leastValue is the length from which a value of a query is taken for a key;
+// shorter ones are flags and names.
+const leastValue = 8 // bytes
+
+// queryOf lists the values of a token URL's query, where some servers want a
+// key.
+func queryOf(tokenURL string) []string {
+	u, err := url.Parse(tokenURL)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, values := range u.Query() {
+		for _, value := range values {
+			if len(value) >= leastValue {
+				out = append(out, value)
+			}
+		}
+	}
+	return out
+}
+
+func spellingsOf(id, secret string) []string {
 	pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
 	rawPair := id + ":" + secret
 	spellings := []string{
@@ -42,17 +83,7 @@ func newScrubber(id, secret string) *scrubber {
 	if quoted, err := json.Marshal(secret); err == nil {
 		spellings = append(spellings, strings.Trim(string(quoted), `"`))
 	}
-	// The longest first: a spelling that contains another must go as a whole.
-	sort.Slice(spellings, func(i, j int) bool { return len(spellings[i]) > len(spellings[j]) })
-	pairs := make([]string, 0, 2*len(spellings))
-	seen := map[string]bool{"": true}
-	for _, s := range spellings {
-		if !seen[s] {
-			seen[s] = true
-			pairs = append(pairs, s, scrubMark)
-		}
-	}
-	return &scrubber{replacer: strings.NewReplacer(pairs...)}
+	return spellings
 }
 
 // text returns s on one line, printable, without the secret and cut to maxText

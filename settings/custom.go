@@ -80,6 +80,7 @@ const (
 
 	// A signing key has 24 to 64 bytes. Source: Standard Webhooks, "Signature
 	// scheme".
+	signingPrefix = "whsec_"
 	minSigningKey = 24
 	maxSigningKey = 64
 )
@@ -257,7 +258,7 @@ func (r *customReader) signing(line int) {
 // signingKey decodes a key of Standard Webhooks: base64, with or without its
 // usual prefix.
 func signingKey(text string) ([]byte, bool) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(text), "whsec_"))
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(text), signingPrefix))
 	if err != nil || len(key) < minSigningKey || len(key) > maxSigningKey {
 		return nil, false
 	}

@@ -72,6 +72,9 @@ func (e *Export) Secrets() []Secret {
 			all = append(all, s)
 		}
 	}
+	if bare, prefixed := strings.CutPrefix(e.Custom.SigningSecret.Reveal(), signingPrefix); prefixed {
+		all = append(all, NewSecret(bare))
+	}
 	for _, h := range e.Custom.Headers {
 		if h.FromFile || len(h.Value.Reveal()) >= least {
 			all = append(all, h.Value)

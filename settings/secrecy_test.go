@@ -94,7 +94,7 @@ func TestSecretsListed(t *testing.T) {
 			got = append(got, s.Reveal())
 		}
 	}
-	want := "ZXhwb3J0ZXI6aHVudGVyMi1iYXNpYw==,hunter2-basic,whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==,hunter2-header,hunter2-query,hunter2-client"
+	want := "ZXhwb3J0ZXI6aHVudGVyMi1iYXNpYw==,hunter2-basic,whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==,aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==,hunter2-header,hunter2-query,hunter2-client"
 	if strings.Join(got, ",") != want {
 		t.Errorf("%q", got)
 	}

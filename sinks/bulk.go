@@ -45,9 +45,13 @@ func bulkEndpoint(u *url.URL) {
 // bulkCall is the transport that esapi sends one request through. There is no
 // product check, no retry and no discovery in it.
 type bulkCall struct {
-	sink    *Sink
-	payload *payload
+	sink     *Sink
+	payload  *payload
+	answered *http.Request // as it was sent, once it was answered
 }
+
+// scrub knows what the request carried.
+func (c *bulkCall) scrub() *scrubber { return c.sink.scrub.sent(c.answered) }
 
 // Perform implements esapi.Transport. esapi knows neither host nor prefix: what
 // it made of the query joins the endpoint's own.
@@ -59,7 +63,11 @@ func (c *bulkCall) Perform(r *http.Request) (*http.Response, error) {
 	r.Host = endpoint.Host
 	r.ContentLength = c.payload.size
 	r.GetBody = c.payload.reader
-	return c.sink.roundTrip(r)
+	resp, err := c.sink.roundTrip(r)
+	if err == nil {
+		c.answered = resp.Request
+	}
+	return resp, err
 }
 
 // attemptBulk sends one _bulk request and judges the whole answer. ctx is the
@@ -67,8 +75,8 @@ func (c *bulkCall) Perform(r *http.Request) (*http.Response, error) {
 // deadline, which stop ends early.
 func (s *Sink) attemptBulk(ctx, attempt context.Context, stop func(), p *payload, headers http.Header, b Body) Verdict {
 	body, _ := p.reader()
-	resp, err := esapi.BulkRequest{Body: body, Header: headers, FilterPath: bulkFilter}.
-		Do(attempt, &bulkCall{sink: s, payload: p})
+	call := &bulkCall{sink: s, payload: p}
+	resp, err := esapi.BulkRequest{Body: body, Header: headers, FilterPath: bulkFilter}.Do(attempt, call)
 	if err != nil {
 		return s.failed(ctx, attempt, p, err)
 	}
@@ -83,7 +91,7 @@ func (s *Sink) attemptBulk(ctx, attempt context.Context, stop func(), p *payload
 		rest, done := s.limitAnswer(resp.Body, stop)
 		defer done()
 		answer, _ := a.read(rest, s.format.create)
-		v.Excerpt = s.bulkExcerpt(a, answer, b)
+		v.Excerpt = call.excerpt(a, answer, b)
 		return v
 	}
 	answer, err := a.read(resp.Body, s.format.create)
@@ -91,7 +99,7 @@ func (s *Sink) attemptBulk(ctx, attempt context.Context, stop func(), p *payload
 		return broken(resp.StatusCode, "cut_short", err)
 	}
 	if err == nil || errors.Is(err, errNotBulk) || errors.Is(err, errTooLong) {
-		return s.judgeBulk(v, a, answer, err, b, resp.Header.Get("Retry-After"))
+		return call.judge(v, a, answer, err, b, resp.Header.Get("Retry-After"))
 	}
 	v = s.failed(ctx, attempt, p, err)
 	if v.Kind != Interrupted {
@@ -108,8 +116,8 @@ func broken(status int, reason string, err error) Verdict {
 	}
 }
 
-// judgeBulk judges a 2xx by what its answer says of the items.
-func (s *Sink) judgeBulk(v Verdict, a *answerReader, answer bulkAnswer, err error, b Body, retryHeader string) Verdict {
+// judge judges a 2xx by what its answer says of the items.
+func (c *bulkCall) judge(v Verdict, a *answerReader, answer bulkAnswer, err error, b Body, retryHeader string) Verdict {
 	if err == nil && (!answer.hasErrors || !answer.hasItems) {
 		err = errNotBulk
 	}
@@ -123,7 +131,7 @@ func (s *Sink) judgeBulk(v Verdict, a *answerReader, answer bulkAnswer, err erro
 			text = fmt.Sprintf("%s (%d of %d)", text, answer.items, b.Sessions)
 		}
 		v.Err = &AttemptError{Reason: v.Reason, text: text}
-		v.Excerpt = s.bulkExcerpt(a, answer, b)
+		v.Excerpt = c.excerpt(a, answer, b)
 		return v
 	}
 	v.Conflicts = answer.conflicts
@@ -131,8 +139,9 @@ func (s *Sink) judgeBulk(v Verdict, a *answerReader, answer bulkAnswer, err erro
 		return v
 	}
 	v.Kind, v.Reason, v.Items = Partial, "bulk_items", answer.failed
+	scrub := c.scrub()
 	for i := range v.Items {
-		v.Items[i].Reason = s.scrub.text(v.Items[i].Reason)
+		v.Items[i].Reason = scrub.text(v.Items[i].Reason)
 		if v.Items[i].Kind == Throttled && v.RetryAfter == 0 {
 			v.RetryAfter, _ = retryAfter(retryHeader, time.Now())
 		}
@@ -190,16 +199,16 @@ var safeReasons = []string{
 	"master_not_discovered_exception",
 }
 
-// bulkExcerpt never quotes a document: of an error it shows the type, and the reason
+// excerpt never quotes a document: of an error it shows the type, and the reason
 // only when that type's reasons cannot quote one; of an answer with items nothing.
-func (s *Sink) bulkExcerpt(a *answerReader, answer bulkAnswer, b Body) string {
+func (c *bulkCall) excerpt(a *answerReader, answer bulkAnswer, b Body) string {
 	switch {
 	case answer.hasItems:
 		return ""
 	case answer.errorType == "":
-		return s.scrub.excerpt(a.head(), b.Bytes)
+		return c.scrub().excerpt(a.head(), b.Bytes)
 	case slices.Contains(safeReasons, answer.errorType):
-		return s.scrub.excerpt([]byte(answer.errorType+": "+answer.errorReason), b.Bytes)
+		return c.scrub().excerpt([]byte(answer.errorType+": "+answer.errorReason), b.Bytes)
 	default:
 		return cutText(safeType([]byte(answer.errorType)), maxExcerpt)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ const (
 // scrubber takes known secrets out of texts.
 type scrubber struct {
 	replacer *strings.Replacer
+	carried  *strings.Replacer // of the access token that the request carried; nil without one
 	longest  int
 }
 
@@ -69,6 +71,23 @@ func newScrubber(secrets []string, endpoint *url.URL) *scrubber {
 	return s
 }
 
+// sent returns a scrubber that knows what the answered request carried as well:
+// access tokens come and go, and are not among the secrets of the settings.
+func (s *scrubber) sent(r *http.Request) *scrubber {
+	if r == nil {
+		return s
+	}
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if token == "" {
+		return s
+	}
+	escaped := url.QueryEscape(token)
+	return &scrubber{
+		replacer: s.replacer, carried: strings.NewReplacer(token, redacted, escaped, redacted),
+		longest: max(s.longest, len(escaped)),
+	}
+}
+
 func jsonSpelling(secret string) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
@@ -79,25 +98,27 @@ func jsonSpelling(secret string) string {
 	return strings.Trim(strings.TrimSpace(b.String()), `"`)
 }
 
-// credentials matches what an Authorization header carries. Access tokens change
-// by the hour and are not known here.
+// credentials matches what an Authorization header carries, whosever it is.
 var credentials = regexp.MustCompile(`(?i)\b(bearer|basic)([ :]+)[A-Za-z0-9._~+/=-]{8,}`)
 
 func (s *scrubber) text(t string) string {
+	if s.carried != nil {
+		t = s.carried.Replace(t)
+	}
 	return credentials.ReplaceAllString(s.replacer.Replace(t), "${1}${2}"+redacted)
 }
 
-// excerpt reads the beginning of an answer. body is what was sent: an answer that
-// quotes it is cut there.
-func (s *Sink) excerpt(answer io.Reader, body []byte) string {
+// read makes an excerpt of the beginning of an answer. body is what was sent: an
+// answer that quotes it is cut there.
+func (s *scrubber) read(answer io.Reader, body []byte) string {
 	raw := make([]byte, maxRawExcerpt)
 	n, err := io.ReadFull(answer, raw)
 	raw = raw[:n]
 	if err == nil {
 		// Cut off somewhere, perhaps within a secret.
-		raw = raw[:max(0, len(raw)-s.scrub.longest)]
+		raw = raw[:max(0, len(raw)-s.longest)]
 	}
-	return s.scrub.excerpt(raw, body)
+	return s.excerpt(raw, body)
 }
 
 func (s *scrubber) excerpt(raw, body []byte) string {

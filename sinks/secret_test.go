@@ -102,3 +102,36 @@ func TestExcerptShowsTheRest(t *testing.T) {
 		}
 	}
 }
+
+// TestSentTokenIsScrubbed lets endpoints repeat the access token of the
+// request, which no settings hold.
+func TestSentTokenIsScrubbed(t *testing.T) {
+	const token = "an-access/token+of-this-hour"
+	r := sinktest.New(t, sinktest.Options{})
+	transport := r.Transport(t)
+	bearer := roundTripper(func(in *http.Request) (*http.Response, error) {
+		own := in.Clone(in.Context())
+		own.Header.Set("Authorization", "Bearer "+token)
+		return transport.RoundTrip(own)
+	})
+	answers := []string{
+		"token " + token + " has ended",
+		"token=" + url.QueryEscape(token),
+		strings.Repeat("x", maxRawExcerpt-5) + token,
+		`{"error":{"type":"security_exception","reason":"token ` + token + ` has ended"},"status":401}`,
+		`{"errors":true,"items":[{"index":{"status":400,"error":{"type":"t","reason":"` + token + `"}}}]}`,
+	}
+	for _, tt := range allFormats {
+		f := mustFormat(t, tt.options)
+		s := newSink(t, r, Options{Format: f, Transport: bearer, OAuth: true})
+		for _, answer := range answers {
+			for _, status := range []int{200, 400, 401, 500} {
+				r.Script(sinktest.Step{Status: status, Body: answer})
+				v := s.Attempt(context.Background(), batchOf(t, f, 1))
+				if shown := fmt.Sprint(v.Err, v.Excerpt, v.Items); strings.Contains(shown, token) || strings.Contains(shown, url.QueryEscape(token)) {
+					t.Errorf("the verdict shows the token: %s", shown)
+				}
+			}
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (s *Sink) judgeWebhook(resp *http.Response, b Body, stop func()) Verdict {
 	answer, done := s.limitAnswer(resp.Body, stop)
 	defer done()
 	if v.Kind != Delivered {
-		v.Excerpt = s.excerpt(answer, b.Bytes)
+		v.Excerpt = s.scrub.sent(resp.Request).read(answer, b.Bytes)
 	}
 	return v
 }
