@@ -67,6 +67,10 @@ services-install: ## Fetch the real Kafka and Elasticsearch into the cache.
 services-test: services-install ## Test against a real Kafka and a real Elasticsearch.
 	go test -tags services -count=1 -timeout 20m -v ./services/...
 
+.PHONY: bench
+bench: ## Measure the whole process beside the reference programs (minutes).
+	bench/measure.sh
+
 .PHONY: benchmark
 benchmark: $(BENCHSTAT) ## Run the Go benchmarks ten times and summarise them.
 	@mkdir -p .cache
