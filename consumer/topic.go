@@ -122,10 +122,11 @@ func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	}
 }
 
-// passing tells whether an error may be over in a moment.
+// passing tells whether an error may be over in a moment. A topic that is not
+// there counts as mistyped.
 func passing(err error) bool {
 	var code kafka.Error
-	return errors.As(err, &code) && code.Temporary()
+	return errors.As(err, &code) && code.Temporary() && code != kafka.UnknownTopicOrPartition
 }
 
 const (

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -16,28 +17,65 @@ import (
 	"sessionexport/sinks"
 )
 
-// endpoint is everything outgoing of one export.
-type endpoint struct {
-	format *sinks.Format
-	sink   *sinks.Sink
-	tokens *auth.ClientCredentials // nil without OAuth 2.0
+// Outgoing is everything that an export sends through: its format, its one
+// attempt, its credentials. A pipeline has one, and so has whoever tries an
+// export out.
+type Outgoing struct {
+	format    *sinks.Format
+	sink      *sinks.Sink
+	transport http.RoundTripper
+	headers   http.Header
+	tokens    *auth.ClientCredentials // nil without OAuth 2.0
 }
 
-func (e *endpoint) dropToken() {
-	if e.tokens != nil {
-		e.tokens.Drop()
+// OutgoingOptions make an Outgoing. Export and Logger must be set.
+type OutgoingOptions struct {
+	Export  *settings.Export
+	Rules   egress.Rules
+	Version string // of this program
+	Logger  *slog.Logger
+	Test    bool // marks requests as a test export
+	// Watch, when set, is put around the way to the endpoint and around the
+	// one to the token server, below the credentials. It must pass
+	// CloseIdleConnections on.
+	Watch func(way http.RoundTripper, token bool) http.RoundTripper
+}
+
+// Format is the shape that sessions get.
+func (g *Outgoing) Format() *sinks.Format { return g.format }
+
+// Attempt sends a body once.
+func (g *Outgoing) Attempt(ctx context.Context, b sinks.Body) sinks.Verdict {
+	return g.sink.Attempt(ctx, b)
+}
+
+// RoundTrip sends a request of another kind with the export's headers and
+// credentials.
+func (g *Outgoing) RoundTrip(r *http.Request) (*http.Response, error) {
+	own := r.Clone(r.Context())
+	for name, values := range g.headers {
+		own.Header[name] = values
+	}
+	return g.transport.RoundTrip(own)
+}
+
+// Close ends connections and a fetch of a token.
+func (g *Outgoing) Close() {
+	g.sink.Close()
+	if g.tokens != nil {
+		g.tokens.Close()
 	}
 }
 
-func (e *endpoint) close() {
-	e.sink.Close()
-	if e.tokens != nil {
-		e.tokens.Close()
+func (g *Outgoing) dropToken() {
+	if g.tokens != nil {
+		g.tokens.Drop()
 	}
 }
 
-// newEndpoint builds what an export sends through. It makes no request.
-func newEndpoint(e *settings.Export, rules egress.Rules, version string, logger *slog.Logger) (*endpoint, error) {
+// NewOutgoing builds what an export sends through. It makes no request.
+func NewOutgoing(oo OutgoingOptions) (*Outgoing, error) {
+	e := oo.Export
 	fo := sinks.FormatOptions{Kind: sinks.JSON, Array: e.Custom.BodyFormat == settings.BodyArray}
 	switch e.Format() {
 	case "ndjson":
@@ -50,40 +88,42 @@ func newEndpoint(e *settings.Export, rules egress.Rules, version string, logger 
 		return nil, fmt.Errorf("building the format of sink %s: %w", e.ID, err)
 	}
 	material := e.Custom.Material()
-	way := egress.NewTransport(egress.Options{
-		Rules: rules, RootCAs: material.RootCAs(), Certificates: material.Certificates(),
-		HTTP1Only: e.Custom.HTTPVersion == settings.HTTP11, MaxConns: e.Custom.MaxInFlight, Logger: logger,
-	})
-	var transport http.RoundTripper = way
-	built := &endpoint{format: format}
+	watch := oo.Watch
+	if watch == nil {
+		watch = func(way http.RoundTripper, _ bool) http.RoundTripper { return way }
+	}
+	way := watch(egress.NewTransport(egress.Options{
+		Rules: oo.Rules, RootCAs: material.RootCAs(), Certificates: material.Certificates(),
+		HTTP1Only: e.Custom.HTTPVersion == settings.HTTP11, MaxConns: e.Custom.MaxInFlight, Logger: oo.Logger,
+	}), false)
+	built := &Outgoing{format: format, transport: way, headers: http.Header{}}
 	switch {
 	case e.Authentication.Basic():
-		transport = auth.Basic(e.Authentication.BasicAuth.Username, e.Authentication.BasicAuth.Password.Reveal(), way)
+		built.transport = auth.Basic(e.Authentication.BasicAuth.Username, e.Authentication.BasicAuth.Password.Reveal(), way)
 	case e.Authentication.OAuth():
 		o := e.Authentication.OAuth2
 		// The token server is another host: it gets connections of its own.
-		tokenWay := egress.NewTransport(egress.Options{
-			Rules: rules, RootCAs: material.RootCAs(), Certificates: material.Certificates(), Logger: logger,
-		})
+		tokenWay := watch(egress.NewTransport(egress.Options{
+			Rules: oo.Rules, RootCAs: material.RootCAs(), Certificates: material.Certificates(), Logger: oo.Logger,
+		}), true)
 		built.tokens = auth.NewClientCredentials(auth.Options{
 			TokenURL: o.AccessTokenURL.Parsed().String(), ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(),
 			Scope: o.Scope, InHeader: o.InHeader(), Next: way, TokenTransport: tokenWay,
-			Timeout: e.Custom.RequestTimeout, UserAgent: "session-export/" + version, Logger: logger,
+			Timeout: e.Custom.RequestTimeout, UserAgent: "session-export/" + oo.Version, Logger: oo.Logger,
 		})
-		transport = built.tokens
+		built.transport = built.tokens
 	}
-	headers := http.Header{}
 	for _, h := range e.Custom.Headers {
-		headers.Set(h.Name, h.Value.Reveal())
+		built.headers.Set(h.Name, h.Value.Reveal())
 	}
 	var secrets []string
 	for _, s := range e.Secrets() {
 		secrets = append(secrets, s.Reveal())
 	}
 	built.sink, err = sinks.New(sinks.Options{
-		Format: format, URL: e.EndpointDefinition.EndpointURL.Parsed(), Method: e.Method(), Transport: transport,
-		OAuth: built.tokens != nil, Headers: headers, Gzip: e.Custom.Compression == settings.CompressionGzip,
-		Timeout: e.Custom.RequestTimeout, Version: version, SigningSecret: e.Custom.SigningKey(), Secrets: secrets,
+		Format: format, URL: e.EndpointDefinition.EndpointURL.Parsed(), Method: e.Method(), Transport: built.transport,
+		OAuth: built.tokens != nil, Headers: built.headers, Gzip: e.Custom.Compression == settings.CompressionGzip,
+		Timeout: e.Custom.RequestTimeout, Version: oo.Version, SigningSecret: e.Custom.SigningKey(), Secrets: secrets, Test: oo.Test,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building sink %s: %w", e.ID, err)
@@ -91,18 +131,28 @@ func newEndpoint(e *settings.Export, rules egress.Rules, version string, logger 
 	return built, nil
 }
 
-// pipelineOptions are what an export's settings say about its pipeline.
-func pipelineOptions(env *settings.Environment, e *settings.Export, built *endpoint) Options {
-	c := e.Custom
-	var zone session.Applications // a nil *batcher.Zone would not be nil
-	if e.Zone != nil {
-		zone = batcher.NewZone(e.Zone.Applications)
+// ScopeOf returns the applications whose sessions an export wants; nil wants
+// every session.
+func ScopeOf(e *settings.Export) session.Applications {
+	if e.Zone == nil {
+		return nil // a nil *batcher.Zone would not be nil
 	}
+	return batcher.NewZone(e.Zone.Applications)
+}
+
+// LimitsOf returns the limits of an export's batches.
+func LimitsOf(e *settings.Export) batcher.Limits {
+	c := e.Custom
+	return batcher.Limits{Sessions: c.MaxSessions, Bytes: c.MaxBytes, Idle: c.IdleTimeout, Age: c.MaxBatchAge}
+}
+
+// pipelineOptions are what an export's settings say about its pipeline.
+func pipelineOptions(env *settings.Environment, e *settings.Export, built *Outgoing) Options {
+	c := e.Custom
 	return Options{
 		Environment: env.ID, Sink: e.ID, Topic: env.Topic,
 		Format: built.format, Endpoint: built.sink, DropToken: built.dropToken,
-		Zone: zone, Policy: Policy(c.OnFailure),
-		Limits:      batcher.Limits{Sessions: c.MaxSessions, Bytes: c.MaxBytes, Idle: c.IdleTimeout, Age: c.MaxBatchAge},
+		Zone: ScopeOf(e), Policy: Policy(c.OnFailure), Limits: LimitsOf(e),
 		MaxInFlight: c.MaxInFlight, MaxRetries: c.MaxRetries, InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff,
 	}
 }

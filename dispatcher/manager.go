@@ -44,7 +44,7 @@ type work struct {
 	group    string
 	member   *consumer.Member
 	pipeline *Pipeline
-	endpoint *endpoint
+	endpoint *Outgoing
 	teller   *teller
 	fatal    error // why the member ended for good
 	mu       sync.Mutex
@@ -66,7 +66,7 @@ func NewManager(o ManagerOptions) (*Manager, error) {
 				continue
 			}
 			logger := o.Logger.With("environment", env.ID, "sink", e.ID)
-			built, err := newEndpoint(e, rules, o.Version, logger)
+			built, err := NewOutgoing(OutgoingOptions{Export: e, Rules: rules, Version: o.Version, Logger: logger})
 			if err != nil {
 				m.closeEndpoints()
 				return nil, err
@@ -80,7 +80,7 @@ func NewManager(o ManagerOptions) (*Manager, error) {
 	return m, nil
 }
 
-func (m *Manager) newWork(env *settings.Environment, e *settings.Export, group string, built *endpoint, logger *slog.Logger) *work {
+func (m *Manager) newWork(env *settings.Environment, e *settings.Export, group string, built *Outgoing, logger *slog.Logger) *work {
 	w := &work{env: env, export: e, group: group, endpoint: built, teller: &teller{log: logger}}
 	w.member = consumer.NewMember(consumer.Options{
 		Kafka: m.o.Kafka, Topic: env.Topic, Group: group, InstanceID: instanceOf(m.o.File.Kafka.InstanceID, e.ID),
@@ -190,7 +190,7 @@ func (m *Manager) keepOffsets(ctx context.Context) {
 
 func (m *Manager) closeEndpoints() {
 	for _, w := range m.works {
-		w.endpoint.close()
+		w.endpoint.Close()
 	}
 }
 
