@@ -53,13 +53,13 @@ func Start(o Options) (*Server, error) {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
-	addr, err := s.listen(o.Address, mux)
+	addr, err := s.listen(o.Address, mux, answerTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("listening on server.address: %w", err)
 	}
 	s.addr = addr
 	if o.PprofAddress != "" {
-		if s.pprof, err = s.listen(o.PprofAddress, pprofHandler()); err != nil {
+		if s.pprof, err = s.listen(o.PprofAddress, pprofHandler(), 0); err != nil {
 			_ = s.Close(context.Background())
 			return nil, fmt.Errorf("listening on server.pprofAddress: %w", err)
 		}
@@ -77,13 +77,18 @@ func pprofHandler() http.Handler {
 	return mux
 }
 
-func (s *Server) listen(address string, h http.Handler) (net.Addr, error) {
+// answerTimeout bounds an answer, so that who reads slowly holds nothing. A
+// profile takes as long as was asked for and has no such bound.
+const answerTimeout = 30 * time.Second
+
+func (s *Server) listen(address string, h http.Handler, writeTimeout time.Duration) (net.Addr, error) {
 	l, err := net.Listen("tcp", address) //nolint:noctx // it does not block
 	if err != nil {
 		return nil, err
 	}
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
 	}
 	s.servers = append(s.servers, srv)
