@@ -19,10 +19,11 @@ type sink struct {
 	custom  map[string]string // beside those of quick
 }
 
-// quick is a custom configuration with short times.
+// quick is a custom configuration with short times, but for that of a request:
+// nothing but a fault may make one time out.
 var quick = map[string]string{
 	"idleTimeout": "100ms", "maxBatchAge": "1s", "initialBackoff": "100ms", "maxBackoff": "200ms",
-	"requestTimeout": "1s", "startFrom": "earliest", "caFile": "ca.pem",
+	"requestTimeout": "10s", "startFrom": "earliest", "caFile": "ca.pem",
 }
 
 // config writes a configuration. Head is what stands beside the one

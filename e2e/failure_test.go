@@ -18,7 +18,7 @@ func TestHold(t *testing.T) {
 	ill, well := s.receiver(), s.receiver()
 	custom := map[string]string{"maxRetries": "1", "maxSessions": "10"}
 	v := s.serve(s.config("",
-		sink{id: "ill", url: ill.URL("/").String(), custom: custom},
+		sink{id: "ill", url: ill.URL("/").String(), custom: with(custom, "requestTimeout", "1s")},
 		sink{id: "well", url: well.URL("/").String(), custom: custom},
 	))
 	produced := small(0, 300)

@@ -78,7 +78,7 @@ func stamped(id, value string) record {
 // ordinary session behind each.
 func TestUnusualRecords(t *testing.T) {
 	t.Parallel()
-	slow := map[string]string{"requestTimeout": "10s", "httpVersion": "1.1"}
+	slow := map[string]string{"requestTimeout": "30s", "httpVersion": "1.1"}
 	for name, sinks := range map[string][]sink{
 		"webhooks": {
 			{id: "lines", custom: slow},

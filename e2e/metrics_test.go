@@ -39,7 +39,7 @@ func parseMetrics(t *testing.T, body string) metrics {
 	m := metrics{t: t}
 	for text := range strings.Lines(body) {
 		text = strings.TrimSpace(text)
-		if text == "" || strings.HasPrefix(text, "#") {
+		if !strings.HasPrefix(text, "session_export_") || strings.Contains(text, "_bucket{") {
 			continue
 		}
 		parts := samplePattern.FindStringSubmatch(text)

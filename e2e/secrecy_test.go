@@ -110,7 +110,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	query := "?key=" + secrets["query"]
 	basic := "{active: true, authType: basic, basicAuth: {username: exporter, passwordFile: password}}"
 	custom := map[string]string{
-		"maxSessions": "1", "maxInFlight": "1", "maxRetries": "0", "onFailure": "dead-letter",
+		"maxSessions": "1", "maxInFlight": "1", "maxRetries": "0", "onFailure": "dead-letter", "requestTimeout": "1s",
 		"header.X-Key": "@header", "header.X-Line": secrets["line"],
 	}
 	v := s.serve(s.config("",
