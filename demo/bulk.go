@@ -26,13 +26,14 @@ func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scr
 		scratch.seen = make([]bool, len(scratch.ids))
 	}
 	seen := scratch.seen[:len(scratch.ids)]
-	e.accept(scratch.ids, len(body), len(items), seen)
+	e.accept(scratch, len(body), len(items), seen)
 	if lost {
 		panic(http.ErrAbortHandler)
 	}
 	settle(items, seen)
 	scratch.answer = appendBulkAnswer(scratch.answer[:0], items, r.URL.Query().Get("filter_path"))
 	e.answered(http.StatusOK)
+	scratch.receipt.Status = http.StatusOK
 	w.Header().Set("X-Elastic-Product", "Elasticsearch")
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(scratch.answer)))

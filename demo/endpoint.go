@@ -20,20 +20,26 @@ import (
 type endpoint struct {
 	Endpoint
 	receiver *Receiver
+	*account
+}
 
+// account is what has arrived on one path.
+type account struct {
 	mu     sync.Mutex
 	counts Tally
 	ledger *ledger
 }
 
 func newEndpoint(e Endpoint, r *Receiver) *endpoint {
-	return &endpoint{Endpoint: e, receiver: r, counts: Tally{Statuses: map[int]int{}}, ledger: newLedger(r.options.Generator)}
+	return &endpoint{Endpoint: e, receiver: r, account: &account{
+		counts: Tally{Statuses: map[int]int{}}, ledger: newLedger(r.options.Generator, r.options.Remember),
+	}}
 }
 
-func (e *endpoint) tally() Tally {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.counts.clone(e.ledger)
+func (a *account) tally() Tally {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counts.clone(a.ledger)
 }
 
 // refusedError is why a request was not taken.
@@ -50,8 +56,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.arrived(r)
 	scratch, _ := buffers.Get().(*buffer) // the pool holds nothing else.
 	defer buffers.Put(scratch)
+	scratch.receipt = newReceipt(r, e.Format)
+	if tell := e.receiver.options.Received; tell != nil {
+		defer func() { tell(scratch.receipt) }() // of a connection that is cut, too
+	}
 	if err := e.serve(w, r, scratch); err != nil {
-		e.refuse(w, err)
+		e.refuse(w, err, &scratch.receipt)
 	}
 }
 
@@ -89,6 +99,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, scratch *buffer
 	if err != nil {
 		return err
 	}
+	scratch.receipt.Bytes = len(body)
 	bad, err := e.misbehave(w, r, len(body))
 	if err != nil {
 		return err
@@ -137,7 +148,7 @@ func (e *endpoint) misbehave(w http.ResponseWriter, r *http.Request, size int) (
 	if e.receiver.options.Misbehave == nil {
 		return Misbehaviour{}, nil
 	}
-	m := e.receiver.options.Misbehave(Arrival{Path: e.Path, Bytes: size})
+	m := e.receiver.options.Misbehave(Arrival{Path: r.URL.Path, Bytes: size})
 	if m.Delay > 0 {
 		timer := time.NewTimer(m.Delay)
 		defer timer.Stop()
@@ -165,20 +176,23 @@ func (e *endpoint) webhook(w http.ResponseWriter, body []byte, scratch *buffer, 
 	if err != nil {
 		return err
 	}
-	e.accept(ids, len(body), len(ids), nil)
+	e.accept(scratch, len(body), len(ids), nil)
 	if lost {
 		panic(http.ErrAbortHandler)
 	}
 	e.answered(http.StatusOK)
+	scratch.receipt.Status = http.StatusOK
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// accept counts a body of n sessions. Seen, if not nil, is told which of the
-// sessions were there already.
-func (e *endpoint) accept(ids []identity, size, n int, seen []bool) {
+// accept counts a body of n documents and the sessions among them. Seen, if
+// not nil, is told which of the sessions were there already.
+func (e *endpoint) accept(scratch *buffer, size, n int, seen []bool) {
+	ids := scratch.ids
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	scratch.receipt.enter(ids, e.ledger.generator)
 	e.counts.Bodies++
 	e.counts.Bytes += int64(size)
 	e.counts.Sessions += len(ids)
@@ -188,6 +202,7 @@ func (e *endpoint) accept(ids []identity, size, n int, seen []bool) {
 		fresh := e.ledger.enter(id)
 		if !fresh {
 			e.counts.Duplicates++
+			scratch.receipt.Duplicates++
 		}
 		if seen != nil {
 			seen[k] = !fresh
@@ -197,10 +212,11 @@ func (e *endpoint) accept(ids []identity, size, n int, seen []bool) {
 
 // refuse answers as this kind of endpoint does: Elasticsearch with an error
 // document, a webhook with a line of text.
-func (e *endpoint) refuse(w http.ResponseWriter, err error) {
+func (e *endpoint) refuse(w http.ResponseWriter, err error, receipt *Receipt) {
 	p := &refusedError{http.StatusBadRequest, "illegal_argument_exception", err.Error()}
 	errors.As(err, &p)
 	e.answered(p.status)
+	receipt.Status, receipt.Reason = p.status, p.reason
 	if e.Format != FormatElasticsearch {
 		http.Error(w, p.reason, p.status)
 		return
@@ -219,6 +235,7 @@ type buffer struct {
 	items      []bulkItem
 	seen       []bool
 	gzip       gzip.Reader
+	receipt    Receipt
 }
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}

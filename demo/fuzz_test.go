@@ -61,7 +61,7 @@ func FuzzBulk(f *testing.F) {
 			return
 		}
 		seen := make([]bool, len(ids))
-		e.accept(ids, len(body), len(items), seen)
+		e.accept(&buffer{ids: ids}, len(body), len(items), seen)
 		settle(items, seen)
 		answer := appendBulkAnswer(nil, items, filter)
 		if !json.Valid(answer) {

@@ -22,6 +22,10 @@ const (
 	FormatElasticsearch = "elasticsearch"
 )
 
+// FormatAny is no format but takes all of them: a path that ends in /_bulk is
+// Elasticsearch's, elsewhere the media type decides.
+const FormatAny = "any"
+
 // Credentials are a user and a password, or a client's id and secret.
 type Credentials struct {
 	User     string
@@ -34,7 +38,7 @@ func (c Credentials) String() string { return c.User + ":***" }
 // Endpoint is one path that a Receiver takes sessions on. At most one of Basic
 // and OAuth is set; neither means that everybody may send.
 type Endpoint struct {
-	Path   string
+	Path   string       // a pattern of net/http: one that ends in a slash takes all paths below it
 	Format string       // FormatJSON takes lines and arrays alike
 	Basic  *Credentials // the user and the password asked for
 	OAuth  *Credentials // the client whose tokens are asked for
@@ -71,9 +75,18 @@ type ReceiverOptions struct {
 	// differs in a single byte is a foreign session. It costs about as much as
 	// making the session; without it the ids and the length decide.
 	Verify bool
+	// Remember bounds the memory of sessions that the Generator did not make: a
+	// duplicate of one of the last so many is known. 0: of all.
+	Remember int
 	// Misbehave decides what becomes of a body before it is counted. nil:
 	// every body is taken.
 	Misbehave func(Arrival) Misbehaviour
+	// Received is told of every request when it has been dealt with. It is
+	// called by several goroutines at once.
+	Received func(Receipt)
+	// Problem is told what went wrong before there was a request, such as a
+	// handshake. nil: nobody is.
+	Problem func(text string)
 	// Now is the clock that ends tokens; default time.Now.
 	Now func() time.Time
 }
@@ -87,6 +100,7 @@ type Receiver struct {
 	server    *http.Server
 	tokens    *tokenServer
 	endpoints map[string]*endpoint
+	handlers  map[string]http.Handler
 	served    sync.WaitGroup
 	problem   error // of Serve; to be read after served
 }
@@ -105,11 +119,11 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Receiver{options: o, endpoints: map[string]*endpoint{}}
+	r := &Receiver{options: o, endpoints: map[string]*endpoint{}, handlers: map[string]http.Handler{}}
 	r.tokens = &tokenServer{life: o.TokenLife, now: o.Now, tokens: map[string]issued{}}
 	for _, e := range o.Endpoints {
 		switch e.Format {
-		case FormatJSON, FormatNDJSON, FormatElasticsearch:
+		case FormatJSON, FormatNDJSON, FormatElasticsearch, FormatAny:
 		default:
 			return nil, fmt.Errorf("endpoint %s has the format %q: use %s, %s or %s", e.Path, e.Format, FormatJSON, FormatNDJSON, FormatElasticsearch)
 		}
@@ -119,7 +133,11 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 		if e.OAuth != nil {
 			r.tokens.clients = append(r.tokens.clients, *e.OAuth)
 		}
-		r.endpoints[e.Path] = newEndpoint(e, r)
+		one := newEndpoint(e, r)
+		r.endpoints[e.Path], r.handlers[e.Path] = one, one
+		if e.Format == FormatAny {
+			r.handlers[e.Path] = newMixed(one)
+		}
 	}
 	var err error
 	if r.authority, err = newAuthority(time.Now()); err != nil {
@@ -138,7 +156,7 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // broken handshakes are the client's to report.
+		ErrorLog:          slog.NewLogLogger(problems{tell: o.Problem}, slog.LevelError),
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerConnection: 16 << 20,
 			MaxReceiveBufferPerStream:     4 << 20,
@@ -150,8 +168,8 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 
 func (r *Receiver) routes() http.Handler {
 	mux := http.NewServeMux()
-	for path, e := range r.endpoints {
-		mux.Handle(path, e)
+	for path, h := range r.handlers {
+		mux.Handle(path, h)
 	}
 	if len(r.tokens.clients) > 0 {
 		mux.Handle(TokenPath, r.tokens)

@@ -24,16 +24,24 @@ type Tally struct {
 }
 
 // ledger remembers which sessions have come. The generator's are one bit
-// each; foreign ones cost 16 bytes of a map.
+// each; foreign ones cost 16 bytes of a map, and may be forgotten.
 type ledger struct {
 	generator *Generator
 	indexes   Indexes
 	foreign   map[[2]uint64]struct{}
+	strangers int // foreign sessions that were new, those that were forgotten included
 	seeds     [2]maphash.Seed
+
+	remember int         // foreign sessions to remember; 0: all
+	order    [][2]uint64 // the remembered ones, a ring
+	oldest   int         // of the full ring
 }
 
-func newLedger(g *Generator) *ledger {
-	return &ledger{generator: g, foreign: map[[2]uint64]struct{}{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+func newLedger(g *Generator, remember int) *ledger {
+	return &ledger{
+		generator: g, remember: remember, foreign: map[[2]uint64]struct{}{},
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+	}
 }
 
 // identity of a session as a receiver sees it.
@@ -52,10 +60,25 @@ func (l *ledger) enter(id identity) bool {
 		return false
 	}
 	l.foreign[key] = struct{}{}
+	l.strangers++
+	l.forget(key)
 	return true
 }
 
-func (l *ledger) distinct() int { return l.indexes.Len() + len(l.foreign) }
+// forget makes room for a new session in place of the oldest.
+func (l *ledger) forget(fresh [2]uint64) {
+	switch {
+	case l.remember <= 0:
+	case len(l.order) < l.remember:
+		l.order = append(l.order, fresh)
+	default:
+		delete(l.foreign, l.order[l.oldest])
+		l.order[l.oldest] = fresh
+		l.oldest = (l.oldest + 1) % l.remember
+	}
+}
+
+func (l *ledger) distinct() int { return l.indexes.Len() + l.strangers }
 
 // clone returns a copy that does not change any more.
 func (t *Tally) clone(l *ledger) Tally {
@@ -63,7 +86,7 @@ func (t *Tally) clone(l *ledger) Tally {
 	c.Statuses = maps.Clone(t.Statuses)
 	c.Headers = t.Headers.Clone()
 	c.Distinct = l.distinct()
-	c.Foreign = len(l.foreign)
+	c.Foreign = l.strangers
 	c.Indexes = l.indexes.Clone()
 	return c
 }

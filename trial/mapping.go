@@ -154,7 +154,7 @@ func (o MappingOptions) Notes() []string {
 			"Elasticsearch 6 has no flattened fields: tags are kept in the documents, but not indexed.")
 	}
 	if o.Target == OpenSearch {
-		notes = append(notes, "tags are flat_object fields, which came with OpenSearch 2.7 and cannot leave long values out.")
+		notes = append(notes, "tags are flat_object fields, which came with OpenSearch 2.7; unlike keywords they cannot leave a value out that is longer than 32,766 bytes, and the session is refused.")
 	}
 	if o.DocType != "" && o.typeName() == "" {
 		notes = append(notes, fmt.Sprintf("the export names the document type %q, and this mapping has none: for Elasticsearch 7 or 6 ask for that target, "+
