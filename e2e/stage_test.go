@@ -24,7 +24,7 @@ import (
 const (
 	topic       = "sessions"
 	letterTopic = "session-export.dead-letters"
-	patience    = 60 * time.Second // far beyond what anything takes, on a busy machine
+	patience    = 2 * time.Minute // far beyond what anything takes, on a busy machine
 )
 
 // stage is what one test plays on: an embedded broker, an authority for the
