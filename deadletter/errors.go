@@ -30,7 +30,7 @@ type Error struct {
 
 // Error is one line.
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s to topic %q: %v", e.Doing, e.Topic, e.Err)
+	text := fmt.Sprintf("%s, topic %q: %v", e.Doing, e.Topic, e.Err)
 	if e.Hint != "" {
 		text += " (" + e.Hint + ")"
 	}

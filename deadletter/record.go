@@ -222,14 +222,16 @@ func (p *parser) same(name, want string) {
 }
 
 // shorten cuts a text to maxError bytes of valid UTF-8.
-func shorten(s string) string {
+func shorten(s string) string { return cut(s, maxError) }
+
+// cut cuts a text to most bytes of valid UTF-8.
+func cut(s string, most int) string {
 	s = strings.ToValidUTF8(s, "�")
-	if len(s) <= maxError {
+	if len(s) <= most {
 		return s
 	}
-	cut := maxError
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
-	return s[:cut]
+	return s[:most]
 }
