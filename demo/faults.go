@@ -55,7 +55,7 @@ func (f Faults) describe() string {
 		parts = append(parts, fmt.Sprintf("cuts the connection of %d %% of the bodies", f.ResetPercent))
 	}
 	if f.Status != 0 {
-		text := fmt.Sprintf("answers %d to %d %% of them", f.Status, f.StatusPercent)
+		text := fmt.Sprintf("answers %d to %d %% of the bodies", f.Status, f.StatusPercent)
 		if f.RetryAfter > 0 {
 			text += fmt.Sprintf(" with Retry-After: %d", int(f.RetryAfter.Round(time.Second)/time.Second))
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultRemember is how many sessions Receive remembers, to know them when
-// they come again: about 60 MB.
+// they come again: about 75 MB.
 const DefaultRemember = 1_000_000
 
 // ReceiveOptions say how Receive listens, whom it lets in, and how badly it
@@ -43,7 +43,7 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 		Address: o.Address, Hosts: o.Hosts, TokenLife: o.TokenLife, MaxBody: o.MaxBody, Remember: o.Remember,
 		Endpoints: []Endpoint{{Path: "/", Format: FormatAny, Basic: o.Basic, OAuth: o.OAuth}},
 		Received:  func(r Receipt) { journal.print(r.line()) },
-		Problem:   func(text string) { journal.print(time.Now().Format(timeOfDay) + " " + printable(text)) },
+		Problem:   func(text string) { journal.print(time.Now().Format(timeOfDay) + " " + explained(text)) },
 	}
 	if o.Faults.any() {
 		ro.Misbehave = o.Faults.spread()
@@ -100,6 +100,18 @@ func (j *journal) print(line string) {
 	if _, err := fmt.Fprintln(j.out, line); err != nil && j.err == nil {
 		j.err = fmt.Errorf("printing: %w", err)
 	}
+}
+
+// explained adds the usual cause to what net/http says of a connection.
+func explained(problem string) string {
+	problem = printable(problem)
+	switch {
+	case strings.Contains(problem, "does not look like a TLS handshake"), strings.Contains(problem, "HTTP request to an HTTPS server"):
+		return problem + " (the client speaks plain HTTP: use https)"
+	case strings.Contains(problem, "TLS handshake error"):
+		return problem + " (usually a client that does not trust the certificate)"
+	}
+	return problem
 }
 
 // timeOfDay is how times are printed.

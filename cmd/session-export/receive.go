@@ -72,7 +72,7 @@ The password of --basic and the secret of --oauth are taken from the variable
 	c.Flags().Lookup("reset").NoOptDefVal = "100"
 	c.Flags().DurationVar(&f.delay, "delay", 0, "wait so long before each answer")
 	c.Flags().StringVar(&f.maxBody, "max-body", "64MiB", "answer 413 to larger bodies: a number with B, KB, KiB, MB or MiB")
-	c.Flags().IntVar(&f.remember, "remember", demo.DefaultRemember, "remember so many sessions to know duplicates; about 60 bytes each")
+	c.Flags().IntVar(&f.remember, "remember", demo.DefaultRemember, "remember so many sessions to know duplicates; about 75 bytes each")
 	return c
 }
 
