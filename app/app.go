@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -47,18 +46,9 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 			_ = s.close()
 		}
 	}()
-	o := consumer.KafkaOptions{
-		Brokers: file.Kafka.Brokers, ClientID: file.Kafka.ClientID, Logger: log, FetchBudget: file.Kafka.FetchBytes,
+	if s.kafka, err = connect(file, log); err != nil {
+		return s, err
 	}
-	if t := file.Kafka.TLS; t.Enabled {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.Material().RootCAs(), Certificates: t.Material().Certificates()}
-	}
-	if sasl := file.Kafka.SASL; sasl.Mechanism != "" {
-		if o.SASL, err = consumer.SASLMechanism(sasl.Mechanism, sasl.Username, sasl.Password.Reveal()); err != nil {
-			return s, fmt.Errorf("preparing SASL: %w", err)
-		}
-	}
-	s.kafka = consumer.Connect(o)
 	s.onClose(s.kafka.Close)
 	var topics []string
 	for _, env := range file.Environments {
