@@ -35,7 +35,8 @@ type record struct {
 	cause    Cause
 	poison   bool
 	heard    bool   // others of its batch were accepted before it was refused
-	fails    int    // of the kind that poison is
+	fails    int    // of the kind that poison is, others accepted between each two
+	probes   int    // how often it was the probe of a hold
 	mark     uint64 // ledger.accepted at the first of them
 	refusals int
 	refused  uint64 // ledger.accepted at the first refusal
@@ -148,10 +149,14 @@ func (d *delivery) remember(item int, c Cause, poison bool, accepted uint64) *re
 		r = &record{}
 		d.past[int32(item)] = r //nolint:gosec // below maxSessions
 	}
+	again := r.again
 	r.cause, r.poison, r.again = c, poison, accepted
 	if poison {
-		if r.fails++; r.fails == 1 {
-			r.mark = accepted
+		switch {
+		case r.fails == 0:
+			r.fails, r.mark = 1, accepted
+		case accepted > again: // an outage counts once, however long it is
+			r.fails++
 		}
 		return r
 	}

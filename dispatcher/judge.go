@@ -100,7 +100,7 @@ func (m *machine) passed(now time.Time, a *attempt) {
 func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 	d, p := a.d, a.piece
 	var retry, refused, suspects []int32
-	retryable, throttled := false, false
+	retryable := false
 	var retryCause, refusedCause Cause
 	causes := map[int32]Cause{}
 	for _, it := range v.Items {
@@ -108,11 +108,7 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		switch it.Kind {
 		case sinks.Throttled, sinks.Retryable:
 			retry = append(retry, item)
-			if it.Kind == sinks.Throttled {
-				throttled = true
-			} else {
-				retryable = true
-			}
+			retryable = retryable || it.Kind == sinks.Retryable
 			retryCause = causeOfItem(it)
 		case sinks.Suspect:
 			suspects = append(suspects, item)
@@ -128,16 +124,19 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		if len(suspects) < p.len() {
 			m.passed(now, a) // what it could accept it accepted
 		} else if a.probe {
-			m.putOff(now, a, causes[suspects[0]], 0)
+			m.probeRefused(now, a, suspects, causes[suspects[0]])
 		}
 		return
 	}
 	if len(retry) > 0 {
 		again := pieceOf(retry)
 		again.failed, again.mark, again.isolating = p.failed, p.mark, p.isolating
-		if retryable {
+		switch {
+		case m.policy == Hold && (len(refused) > 0 || !believed):
+			d.push(again) // the hold that follows repeats them
+		case retryable:
 			m.retry(now, a, again, retryCause, false)
-		} else if throttled {
+		default:
 			m.throttle(now, a, again, retryCause, v.RetryAfter)
 		}
 	}
@@ -296,18 +295,29 @@ func (m *machine) refuseAlone(now time.Time, a *attempt, v sinks.Verdict) {
 		return
 	}
 	switch {
-	case a.probe && slices.Contains(d.suspects, item):
-		m.putOff(now, a, c, 0)
 	case a.probe:
-		m.hold.at = now // given up, with a witness: the next probe need not wait
-		if len(d.pieces) == 0 && len(d.suspects) == 0 {
-			m.passed(now, a)
-		}
+		m.probeRefused(now, a, []int32{item}, c)
 	case d.alone >= loneMost && len(d.pieces) > 0:
 		// Nobody is accepted, one after the other: it is not the sessions.
 		p := d.pieces[0]
 		d.pieces = d.pieces[1:]
 		m.fail(now, d, p, c, 0)
+	}
+}
+
+// probeRefused goes on with a hold after a probe whose sessions were all
+// refused: put off, unless they were given up, for which there was a witness.
+func (m *machine) probeRefused(now time.Time, a *attempt, items []int32, c Cause) {
+	d := a.d
+	for _, i := range items {
+		if _, kept := slices.BinarySearch(d.suspects, i); kept {
+			m.putOff(now, a, c, 0)
+			return
+		}
+	}
+	m.hold.at = now
+	if len(d.pieces) == 0 && len(d.suspects) == 0 {
+		m.passed(now, a)
 	}
 }
 

@@ -139,9 +139,11 @@ func (m *machine) written(now time.Time, err error) {
 				m.prefix.finish(j.owner, m.eff.mark)
 			}
 		}
-		m.eff.tell(Event{Kind: LettersStored, Sessions: len(jobs), Cause: Cause{Reason: jobs[0].letter.Reason, Text: jobs[0].letter.Error}})
 	}
 	m.cut()
 	m.finish()
+	if err == nil { // durable, marked, told: in this order
+		m.eff.tell(Event{Kind: LettersStored, Sessions: len(jobs), Cause: Cause{Reason: jobs[0].letter.Reason, Text: jobs[0].letter.Error}})
+	}
 	m.tick(now)
 }

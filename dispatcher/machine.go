@@ -75,6 +75,7 @@ type machine struct {
 	letters letterBox
 	pause   pause
 	raiseAt time.Time // when a learned byte limit is raised
+	late    bool      // the verdict being judged is of an attempt that is older than the hold
 
 	leaving  map[consumer.Claim]bool // being revoked or lost
 	gone     map[int32]uint32        // by partition, the latest ownership that ended
@@ -169,10 +170,15 @@ func (m *machine) read(c consumer.Claim, next int64) {
 func (m *machine) tick(now time.Time) {
 	m.batcher.Due(now)
 	m.admit()
-	m.letters.flush(now, m.eff)
 	if !m.raiseAt.IsZero() && !now.Before(m.raiseAt) {
 		m.raiseLimit(now)
 	}
+	m.start(now)
+	m.letters.flush(now, m.eff) // last: what was just given up is written as well
+}
+
+// start starts the attempts that may start.
+func (m *machine) start(now time.Time) {
 	if m.stopping || m.letters.trouble {
 		return
 	}
@@ -263,7 +269,7 @@ func (m *machine) wake(now time.Time) time.Time {
 		return at
 	}
 	if m.hold.active {
-		if m.wires == 0 && m.sendable() {
+		if m.wires == 0 && (m.sendable() || len(m.queue) == 0) {
 			sooner(m.hold.at)
 		}
 		return at
@@ -272,12 +278,16 @@ func (m *machine) wake(now time.Time) time.Time {
 		sooner(m.pause.until)
 		return at
 	}
-	for i, d := range m.queue {
-		if i >= m.hold.limit {
+	active := 0
+	for _, d := range m.queue { // as start counts: suspects alone take nobody's turn
+		if active >= m.hold.limit {
 			break
 		}
 		if d.wire == nil && len(d.pieces) > 0 {
 			sooner(d.pieces[0].after)
+		}
+		if d.wire != nil || len(d.pieces) > 0 {
+			active++
 		}
 	}
 	return at
@@ -330,7 +340,9 @@ func (m *machine) verdict(now time.Time, a *attempt, v sinks.Verdict) {
 	a.d.wire = nil
 	m.wires--
 	m.counts.attempt(v, now.Sub(a.started))
+	m.late = m.hold.active && !a.probe
 	m.judge(now, a, v)
+	m.late = false
 	m.cut() // of partitions that left meanwhile
 	m.finish()
 	m.tick(now)

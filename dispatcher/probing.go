@@ -24,6 +24,14 @@ func (m *machine) blame(now time.Time, d *delivery, c Cause, sessions int, atLea
 		m.eff.tell(Event{Kind: HoldBegan, Cause: c, Wait: m.hold.at.Sub(now), Since: now})
 		return
 	}
+	if m.late && (m.hold.credentials || !c.credentials()) {
+		// It was on its way when the hold began: the probe that is due tells more.
+		d.merge()
+		if earliest := now.Add(min(atLeast, pauseMost)); m.hold.at.Before(earliest) {
+			m.hold.at = earliest
+		}
+		return
+	}
 	m.hold.failed(now, atLeast)
 	m.eff.tell(Event{Kind: ProbeFailed, Cause: c, Wait: m.hold.at.Sub(now), Since: m.hold.since})
 }
@@ -53,7 +61,7 @@ func (m *machine) sendable() bool {
 
 // probe sends the next probe of a hold when it is due and nothing else is on
 // the wire: the oldest batch's first session that is no suspect, or when
-// suspects are all there is, the oldest of them.
+// suspects are all there is, each of them in turn: the next may be good.
 func (m *machine) probe(now time.Time) {
 	if m.wires > 0 || now.Before(m.hold.at) {
 		return
@@ -65,18 +73,31 @@ func (m *machine) probe(now time.Time) {
 			return
 		}
 	}
-	for _, d := range m.queue {
-		if len(d.suspects) > 0 {
-			i := int(d.suspects[0])
-			d.suspects = slices.Delete(d.suspects, 0, 1)
-			m.counts.Probes++
-			m.send(now, d, piece{from: i, to: i + 1}, true)
-			return
-		}
+	if d, at := m.leastProbed(); d != nil {
+		i := int(d.suspects[at])
+		d.past[d.suspects[at]].probes++
+		d.suspects = slices.Delete(d.suspects, at, at+1)
+		m.counts.Probes++
+		m.send(now, d, piece{from: i, to: i + 1}, true)
+		return
 	}
 	if len(m.queue) == 0 {
 		// Everything was given up or handed back: nothing is held any more.
 		m.eff.tell(Event{Kind: Recovered, Since: m.hold.since, Cause: m.hold.cause})
 		m.hold.end()
 	}
+}
+
+// leastProbed finds the suspect that was the probe least often, the oldest of
+// several; nil when there are no suspects.
+func (m *machine) leastProbed() (of *delivery, at int) {
+	least := 0
+	for _, d := range m.queue {
+		for n, i := range d.suspects {
+			if p := d.past[i].probes; of == nil || p < least {
+				of, at, least = d, n, p
+			}
+		}
+	}
+	return of, at
 }

@@ -139,7 +139,8 @@ func (w *world) own(partition int32) {
 	w.position[partition] = w.committed[partition]
 }
 
-// feed reads what the machine wants.
+// feed reads what the machine wants. As in the pipeline, a tick follows what
+// was read, and nothing else.
 func (w *world) feed() {
 	for moved := true; moved; {
 		moved = false
@@ -149,7 +150,7 @@ func (w *world) feed() {
 		}
 		slices.Sort(partitions)
 		for _, p := range partitions {
-			if !w.owned[p] {
+			if !w.owned[p] || w.position[p] >= int64(len(w.topic[p])) || !w.m.wantsRecords() {
 				continue
 			}
 			c := consumer.Claim{Partition: p, Epoch: w.epochs[p]}
@@ -167,8 +168,35 @@ func (w *world) feed() {
 				moved = true
 			}
 			w.m.read(c, w.position[p])
+			w.m.tick(w.now)
 		}
-		w.m.tick(w.now)
+	}
+	w.settled()
+}
+
+// settled asserts that nothing is owed: another tick would do nothing, and what
+// is not finished has an event or a time ahead of it.
+func (w *world) settled() {
+	w.t.Helper()
+	m := w.m
+	if at := m.wake(w.now); !at.IsZero() && !at.After(w.now) {
+		return // a tick is due anyway
+	}
+	sent, writing := len(w.sent), len(m.letters.writing)
+	m.tick(w.now)
+	if len(w.sent) != sent || len(m.letters.writing) != writing {
+		w.t.Fatalf("%v: a second tick sent %d and wrote %d: the first one left work undone", w.now.Sub(worldStart), len(w.sent)-sent, len(m.letters.writing))
+	}
+	if m.stopping || m.wires > 0 || len(m.letters.writing) > 0 || len(m.queue)+len(m.letters.waiting) == 0 {
+		return
+	}
+	// The filling batch and the byte limit wake it for something else.
+	filling, raise := m.batcher, m.raiseAt
+	m.batcher, m.raiseAt = batcher.New(worldFormat{}, m.limits, 0), time.Time{}
+	defer func() { m.batcher, m.raiseAt = filling, raise }()
+	if m.wake(w.now).IsZero() {
+		w.t.Fatalf("%v: %d batches and %d letters wait, nothing is on its way and nothing will wake the machine",
+			w.now.Sub(worldStart), len(m.queue), len(m.letters.waiting))
 	}
 }
 

@@ -1,0 +1,184 @@
+package dispatcher
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"sessionexport/consumer"
+	"sessionexport/sinks"
+)
+
+// refuseItems is a _bulk answer that refuses the sessions that bad names.
+func refuseItems(ids []int, bad func(int) bool) sinks.Verdict {
+	v := sinks.Verdict{Kind: sinks.Partial, Status: 200, Reason: "bulk_items"}
+	for i, id := range ids {
+		if bad(id) {
+			v.Items = append(v.Items, sinks.ItemVerdict{Index: i, Kind: sinks.Suspect, Status: 400, Type: "document_parsing_exception"})
+		}
+	}
+	if len(v.Items) == 0 {
+		return sinks.Verdict{Status: 200}
+	}
+	return v
+}
+
+// TestRetryBehindASuspectIsNotForgotten: a suspect takes nobody's turn, neither
+// when attempts start nor when the next one is due.
+func TestRetryBehindASuspectIsNotForgotten(t *testing.T) {
+	r := testRules()
+	r.maxInFlight, r.limits.Sessions = 1, 1
+	w := newWorld(t, r, 1)
+	away := true
+	w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		switch {
+		case ids[0] == 0:
+			return status(sinks.Suspect, 400), time.Millisecond
+		case away:
+			away = false
+			return sinks.Verdict{Kind: sinks.Retryable, Reason: "connection", Err: errors.New("connection refused")}, time.Millisecond
+		}
+		return sinks.Verdict{Status: 200}, time.Millisecond
+	}
+	w.produce(0, 0)
+	w.produce(0, 1)
+	w.run(5 * time.Second)
+	w.conserved()
+	if w.got[1] != 1 || len(w.letters) != 1 || w.told(HoldBegan) != 0 {
+		t.Errorf("got %v, %d letters, %d holds", w.got, len(w.letters), w.told(HoldBegan))
+	}
+}
+
+// TestEverySuspectIsProbed: one bad session among suspects that a cured
+// destination would take must not keep the others for ever.
+func TestEverySuspectIsProbed(t *testing.T) {
+	w := newWorld(t, testRules(), 2)
+	cured := worldStart.Add(10 * time.Minute)
+	w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		if w.now.Before(cured) || slices.Contains(ids, 0) {
+			return status(sinks.Suspect, 400), time.Millisecond
+		}
+		return sinks.Verdict{Status: 200}, time.Millisecond
+	}
+	for i := range 5 {
+		w.produce(0, i)
+	}
+	w.run(30 * time.Minute)
+	w.conserved()
+	if len(w.letters) != 1 || w.letters[0].Kind != "rejected" {
+		t.Errorf("letters %v", w.letters)
+	}
+}
+
+// TestFailuresInFlightPutNoProbeOff: what was on its way when a hold began says
+// nothing new, so the first probe leaves as early as if there had been none.
+func TestFailuresInFlightPutNoProbeOff(t *testing.T) {
+	for _, c := range []struct {
+		verdict sinks.Verdict
+		most    time.Duration
+	}{
+		{status(sinks.Refused, 404), probeFirst},
+		{status(sinks.Refused, 401), credentialFirst},
+		{status(sinks.Retryable, 503), probeFirst},
+	} {
+		for seed := range uint64(20) {
+			w := newWorld(t, testRules(), seed)
+			n := time.Duration(0)
+			w.answer = func(*attempt, []int) (sinks.Verdict, time.Duration) {
+				n++
+				return c.verdict, n * time.Millisecond
+			}
+			for i := range 4000 {
+				w.produce(0, i)
+			}
+			w.run(20 * time.Minute)
+			at := slices.IndexFunc(w.sent, func(s sending) bool { return s.probe })
+			began := slices.IndexFunc(w.events, func(e Event) bool { return e.Kind == HoldBegan })
+			if wait := w.sent[at].at.Sub(w.events[began].Since); wait > c.most+10*time.Millisecond {
+				t.Fatalf("%d: the first probe left %v after the hold began, want at most %v", c.verdict.Status, wait, c.most)
+			}
+			if failed := slices.IndexFunc(w.events, func(e Event) bool { return e.Kind == ProbeFailed }); w.events[failed].Batch == w.sent[0].id {
+				t.Errorf("%d: a whole batch counts as a failed probe", c.verdict.Status)
+			}
+		}
+	}
+}
+
+// TestProbeOfGivenUpItemsDoesNotWait: sessions that are given up have a witness,
+// so the destination lives.
+func TestProbeOfGivenUpItemsDoesNotWait(t *testing.T) {
+	w := newWorld(t, testRules(), 3)
+	cured := worldStart.Add(time.Minute)
+	w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		return refuseItems(ids, func(id int) bool { return w.now.Before(cured) || id%25 != 0 && id < 75 }), time.Millisecond
+	}
+	for i := range 100 {
+		w.produce(0, i)
+	}
+	w.run(3 * time.Hour)
+	w.conserved()
+	if len(w.letters) != 72 {
+		t.Fatalf("%d letters, want the 72 bad sessions", len(w.letters))
+	}
+	first, last := time.Time{}, w.sent[len(w.sent)-1].at
+	for _, s := range w.sent {
+		if first.IsZero() && !s.at.Before(cured) && s.ids[0]%25 == 0 {
+			first = s.at
+		}
+	}
+	if took := last.Sub(first); took > time.Minute {
+		t.Errorf("after the first acceptance it took %v to be done with a batch of 100", took)
+	}
+}
+
+// TestOutageCountsOnceAgainstASession: failing alone again and again while
+// nothing is accepted proves no more than failing once.
+func TestOutageCountsOnceAgainstASession(t *testing.T) {
+	w := newWorld(t, testRules(), 4)
+	timeout := sinks.Verdict{Kind: sinks.Retryable, Reason: "timeout", Poisonable: true, Err: errors.New("Request timeout")}
+	relapses := 0
+	w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		switch {
+		case ids[0] != 0: // the outage is over
+		case w.got[1] == 0:
+			return timeout, 30 * time.Second
+		case relapses == 0: // a moment's weakness
+			relapses++
+			return timeout, 30 * time.Second
+		}
+		return sinks.Verdict{Status: 200}, time.Millisecond
+	}
+	w.produce(0, 0)
+	w.run(3 * time.Hour)
+	w.produce(0, 1)
+	w.run(3 * time.Hour)
+	w.conserved()
+	if len(w.letters) != 0 {
+		t.Errorf("a session that failed once since the outage ended became a dead letter: %+v", w.letters)
+	}
+}
+
+// TestHoldEndsWithItsSessions: when all partitions of a held sink have left,
+// nothing is held any more.
+func TestHoldEndsWithItsSessions(t *testing.T) {
+	w := newWorld(t, testRules(), 5)
+	w.answer = func(*attempt, []int) (sinks.Verdict, time.Duration) {
+		return status(sinks.Refused, 404), time.Millisecond
+	}
+	for i := range 3000 {
+		w.produce(0, i)
+	}
+	w.run(time.Minute)
+	if !w.m.hold.active {
+		t.Fatal("no hold")
+	}
+	claims := []consumer.Claim{{Partition: 0, Epoch: w.epochs[0]}}
+	w.owned[0] = false
+	w.m.leave(w.now, claims)
+	w.waitLeft(claims, func() {})
+	w.run(6 * time.Minute)
+	if w.m.hold.active || len(w.m.queue) != 0 {
+		t.Errorf("still held with %d batches", len(w.m.queue))
+	}
+}
