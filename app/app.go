@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"sessionexport/consumer"
 	"sessionexport/deadletter"
@@ -24,6 +27,7 @@ type Service struct {
 	kafka   *consumer.Kafka
 	letters *deadletter.Topic
 	manager *dispatcher.Manager
+	alarm   *alarm
 	server  *web.Server
 	closers []func() error
 }
@@ -57,8 +61,19 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 	s.letters = deadletter.Open(deadletter.Options{
 		Client: s.kafka.Client(), Topic: file.DeadLetters.Topic, SourceTopics: topics, Logger: log,
 	})
+	s.alarm, err = newAlarm(file, s.kafka, func() []dispatcher.SinkStatus { return s.manager.Status() }, log)
+	if err != nil {
+		return s, err
+	}
+	stored := func(ls []deadletter.Letter) {
+		s.alarm.stored(ls)
+		if so.Stored != nil {
+			so.Stored(ls)
+		}
+	}
 	s.manager, err = dispatcher.NewManager(dispatcher.ManagerOptions{
-		File: file, Kafka: s.kafka, Letters: watched{letters: s.letters, stored: so.Stored}, Version: Version, Logger: log,
+		File: file, Kafka: s.kafka, Letters: watched{letters: s.letters, stored: stored}, Version: Version, Logger: log,
+		Observe: s.alarm.observe,
 	})
 	if err != nil {
 		return s, fmt.Errorf("building the pipelines: %w", err)
@@ -66,6 +81,7 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 	s.server, err = web.Start(web.Options{
 		Address: file.Server.Address, PprofAddress: file.Server.PprofAddress, Source: s.manager,
 		Build: web.Build{Version: Version, Config: file.Hash()}, Logger: log,
+		Collectors: []prometheus.Collector{s.alarm.metrics},
 	})
 	if err != nil {
 		return s, fmt.Errorf("starting the operating surface: %w", err)
@@ -99,13 +115,11 @@ func (s *Service) Address() string { return s.server.Addr().String() }
 // it ends at once. The metrics listener ends last.
 func (s *Service) Run(ctx, hard context.Context) error {
 	s.log.Info("started", "version", Version, "sinks", s.manager.Sinks(), "address", s.Address())
-	letters, end := context.WithCancel(ctx)
+	watching, end := context.WithCancel(ctx)
 	defer end()
-	checked := make(chan struct{})
-	go func() {
-		defer close(checked)
-		s.checkLetters(letters)
-	}()
+	var watchers sync.WaitGroup
+	watchers.Go(func() { s.checkLetters(watching) })
+	watchers.Go(func() { s.alarm.run(watching) })
 	stop := context.AfterFunc(ctx, func() {
 		s.server.Unready()
 		s.log.Info("stopping: reading ends, attempts in flight may finish", "grace", s.file.Shutdown.Grace.String())
@@ -113,7 +127,7 @@ func (s *Service) Run(ctx, hard context.Context) error {
 	defer stop()
 	err := s.manager.Run(ctx, hard, s.file.Shutdown.Grace)
 	end()
-	<-checked
+	watchers.Wait()
 	s.log.Info("stopped")
 	return errors.Join(err, s.close())
 }

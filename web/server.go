@@ -27,6 +27,7 @@ type Options struct {
 	PprofAddress string // a listener of its own, loopback; "" for none
 	Source       Source
 	Build        Build
+	Collectors   []prometheus.Collector // what else is shown at /metrics
 	Logger       *slog.Logger
 }
 
@@ -48,6 +49,7 @@ func Start(o Options) (*Server, error) {
 		&collector{source: o.Source, build: o.Build, now: time.Now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	registry.MustRegister(o.Collectors...)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", s.healthz)

@@ -1,0 +1,152 @@
+package alerts
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// pollEvery is how often readings are taken: an alert is resolved so soon
+	// after a delivery.
+	pollEvery = 5 * time.Second
+
+	// waitingSignals is how many signals may wait for the runner. More than
+	// that come only while it is stuck; what lasts shows again in a reading.
+	waitingSignals = 1024
+)
+
+// Notifier carries notifications somewhere. Run owns what it does.
+type Notifier interface {
+	// Name tells notifiers apart in logs and metrics; it shows no secret.
+	Name() string
+	// Tell takes a notification and returns at once.
+	Tell(n Notification)
+	// Run delivers what was told until ctx is done.
+	Run(ctx context.Context)
+	// Try delivers a trial notification now. The error shows no secret.
+	Try(ctx context.Context, n Notification) error
+}
+
+// Options make a Runner. Poll must be set.
+type Options struct {
+	Poll      func(ctx context.Context) []Reading // takes readings of all sinks
+	Notifiers []Notifier
+	Metrics   *Metrics     // nil: none
+	Logger    *slog.Logger // nil: slog.Default()
+}
+
+// Runner feeds the tracker and hands what is to be told to the log and the
+// notifiers.
+type Runner struct {
+	o       Options
+	signals chan Signal
+	dropped atomic.Int64
+	tracker *Tracker
+}
+
+// NewRunner returns a runner; Run makes it work.
+func NewRunner(o Options) *Runner {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	return &Runner{o: o, signals: make(chan Signal, waitingSignals), tracker: NewTracker()}
+}
+
+// Signal takes a signal from any goroutine. It never blocks.
+func (r *Runner) Signal(s Signal) {
+	if s.At.IsZero() {
+		s.At = time.Now()
+	}
+	select {
+	case r.signals <- s:
+	default:
+		r.dropped.Add(1)
+	}
+}
+
+// Run works until ctx is done, and returns when its notifiers have ended.
+func (r *Runner) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, n := range r.o.Notifiers {
+		running.Go(func() { n.Run(ctx) })
+	}
+	defer running.Wait()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	r.read(ctx)
+	for {
+		select {
+		case s := <-r.signals:
+			r.tell(r.tracker.Take(time.Now(), s))
+		case <-ticker.C:
+			r.read(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read takes readings. What waits is older than they are.
+func (r *Runner) read(ctx context.Context) {
+	readings := r.o.Poll(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	for n := len(r.signals); n > 0; n-- {
+		r.tell(r.tracker.Take(time.Now(), <-r.signals))
+	}
+	r.tell(r.tracker.Read(time.Now(), readings))
+	if n := r.dropped.Swap(0); n > 0 {
+		r.o.Logger.Warn("alerts: signals were dropped", "signals", n)
+	}
+}
+
+func (r *Runner) tell(told []Notification) {
+	for _, n := range told {
+		r.log(n)
+		if n.Silent {
+			continue
+		}
+		for _, to := range r.o.Notifiers {
+			to.Tell(n)
+		}
+	}
+	if len(told) > 0 {
+		r.o.Metrics.setOpen(r.tracker.Open(time.Now()))
+	}
+}
+
+// log is the notifier that is always there.
+func (r *Runner) log(n Notification) {
+	args := []any{
+		"environment", n.Environment, "sink", n.Sink, "cause", string(n.Cause), "since", n.Since.UTC().Format(time.RFC3339),
+	}
+	if n.Waiting >= 0 {
+		args = append(args, "waiting", n.Waiting)
+	}
+	if n.Lost > 0 {
+		args = append(args, "lost", n.Lost)
+	}
+	if n.State == Resolved {
+		r.o.Logger.Info("alert resolved: "+n.Cause.Summary(), append(args, "lasted", n.At.Sub(n.Since).Round(time.Second).String())...) //nolint:sloglint // of a fixed set
+		return
+	}
+	if n.Error != "" {
+		args = append(args, "error", cut(n.Error))
+	}
+	if !n.Until.IsZero() {
+		args = append(args, "until", n.Until.UTC().Format(time.RFC3339))
+	}
+	args = append(args, "todo", n.Cause.Advice())
+	if n.State == Repeated {
+		r.o.Logger.Warn("alert still open: "+n.Cause.Summary(), args...) //nolint:sloglint // of a fixed set
+		return
+	}
+	r.o.Logger.Warn("alert opened: "+n.Cause.Summary(), args...) //nolint:sloglint // of a fixed set
+}

@@ -1,0 +1,273 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"sessionexport/alerts"
+	"sessionexport/dispatcher"
+	"sessionexport/egress"
+	"sessionexport/settings"
+)
+
+const (
+	certificatesEvery = 24 * time.Hour
+	certificatesFirst = time.Minute // after a start, which has enough to do
+	certificateAgain  = time.Hour   // after a look that failed
+	topicsEvery       = time.Minute
+	topicTimeout      = 20 * time.Second
+)
+
+// certificateWatch looks at the endpoints' certificates once a day.
+type certificateWatch struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	targets map[string]certificateTarget // by sink
+	found   map[string]alerts.Certificate
+	changed chan struct{}
+}
+
+type certificateTarget struct {
+	export  *settings.Export
+	options egress.Options
+}
+
+func (w *certificateWatch) use(file *settings.File) {
+	targets := map[string]certificateTarget{}
+	for i := range file.Environments {
+		for k := range file.Environments[i].Exports {
+			e := &file.Environments[i].Exports[k]
+			if !e.Enabled() {
+				continue
+			}
+			material := e.Custom.Material()
+			targets[e.ID] = certificateTarget{export: e, options: egress.Options{
+				Rules: rulesOf(file), RootCAs: material.RootCAs(), Certificates: material.Certificates(), Logger: w.log,
+			}}
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.targets, w.found = targets, map[string]alerts.Certificate{}
+	if w.changed == nil {
+		w.changed = make(chan struct{}, 1)
+	}
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// of returns the certificate of a sink's endpoint, once it was seen.
+func (w *certificateWatch) of(sink string) []alerts.Certificate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c, ok := w.found[sink]; ok {
+		return []alerts.Certificate{c}
+	}
+	return nil
+}
+
+func (w *certificateWatch) run(ctx context.Context) {
+	timer := time.NewTimer(certificatesFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.changed:
+			timer.Reset(certificatesFirst)
+		case <-timer.C:
+			timer.Reset(w.look(ctx))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *certificateWatch) look(ctx context.Context) (again time.Duration) {
+	w.mu.Lock()
+	targets := w.targets
+	w.mu.Unlock()
+	again = certificatesEvery
+	for sink, t := range targets {
+		c, err := alerts.EndpointCertificate(ctx, t.options, t.export.EndpointDefinition.EndpointURL.Parsed())
+		if ctx.Err() != nil {
+			return again
+		}
+		if err != nil {
+			// What is wrong shows in the deliveries; here it is only not known.
+			w.log.Debug("looking at an endpoint's certificate failed, tried again later", "sink", sink, "error", err)
+			again = certificateAgain
+			continue
+		}
+		w.mu.Lock()
+		if w.targets[sink].export == t.export {
+			w.found[sink] = c
+		}
+		w.mu.Unlock()
+	}
+	return again
+}
+
+// topicWatch looks at what Kafka deletes of the topics.
+type topicWatch struct {
+	client *kafka.Client
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	topics map[string]*topicView
+}
+
+// topicView is what is known of one topic.
+type topicView struct {
+	retention time.Duration // 0: for ever, or not known
+	bounded   bool
+	starts    map[int32]int64
+	ends      map[int32]int64
+	pacer     alerts.Pacer
+}
+
+func (w *topicWatch) use(topics []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	views := map[string]*topicView{}
+	for _, t := range topics {
+		if views[t] = w.topics[t]; views[t] == nil {
+			views[t] = &topicView{starts: map[int32]int64{}, ends: map[int32]int64{}}
+		}
+	}
+	w.topics = views
+}
+
+func (w *topicWatch) run(ctx context.Context) {
+	ticker := time.NewTicker(topicsEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		w.mu.Lock()
+		names := make([]string, 0, len(w.topics))
+		for t := range w.topics {
+			names = append(names, t)
+		}
+		w.mu.Unlock()
+		for _, t := range names {
+			look, cancel := context.WithTimeout(ctx, topicTimeout)
+			if err := w.look(look, t); err != nil && ctx.Err() == nil {
+				w.log.Debug("looking at a topic's retention failed, tried again in a minute", "topic", t, "error", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// look asks for the retention of a topic and, when it is bounded by size, for
+// where its partitions start and end.
+func (w *topicWatch) look(ctx context.Context, topic string) error {
+	answer, err := w.client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+		ConfigNames: []string{"retention.ms", "retention.bytes", "cleanup.policy"},
+	}}})
+	if err != nil {
+		return err
+	}
+	config := map[string]string{}
+	for _, r := range answer.Resources {
+		if r.Error != nil {
+			return r.Error
+		}
+		for _, e := range r.ConfigEntries {
+			config[e.ConfigName] = e.ConfigValue
+		}
+	}
+	retention, bounded := retentionOf(config)
+	var starts, ends map[int32]int64
+	if bounded {
+		if starts, ends, err = w.extents(ctx, topic); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := w.topics[topic]
+	if v == nil {
+		return nil
+	}
+	v.retention, v.bounded, v.starts, v.ends = retention, bounded, starts, ends
+	for p, offset := range starts {
+		v.pacer.See(now, p, offset)
+	}
+	return nil
+}
+
+// retentionOf reads a topic's settings: how long records are kept, 0 for ever,
+// and whether their size is bounded. What is only compacted is not deleted.
+func retentionOf(config map[string]string) (retention time.Duration, bounded bool) {
+	if config["cleanup.policy"] == "compact" {
+		return 0, false
+	}
+	if ms, err := strconv.ParseInt(config["retention.ms"], 10, 64); err == nil && ms > 0 {
+		const most = int64(1<<63-1) / int64(time.Millisecond)
+		retention = time.Duration(min(ms, most)) * time.Millisecond
+	}
+	bytes, err := strconv.ParseInt(config["retention.bytes"], 10, 64)
+	return retention, err == nil && bytes >= 0
+}
+
+func (w *topicWatch) extents(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
+	meta, err := w.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return nil, nil, err
+	}
+	var ask []kafka.OffsetRequest
+	for _, t := range meta.Topics {
+		for _, p := range t.Partitions {
+			ask = append(ask, kafka.FirstOffsetOf(p.ID), kafka.LastOffsetOf(p.ID))
+		}
+	}
+	answer, err := w.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: ask}})
+	if err != nil {
+		return nil, nil, err
+	}
+	starts, ends = map[int32]int64{}, map[int32]int64{}
+	for _, p := range answer.Topics[topic] {
+		if p.Error == nil {
+			starts[int32(p.Partition)], ends[int32(p.Partition)] = p.FirstOffset, p.LastOffset //nolint:gosec // from an int32
+		}
+	}
+	return starts, ends, nil
+}
+
+// backlog is what a sink has before it in its topic.
+func (w *topicWatch) backlog(now time.Time, topic string, s *dispatcher.SinkStatus) alerts.Backlog {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := w.topics[topic]
+	if v == nil {
+		return alerts.Backlog{}
+	}
+	b := alerts.Backlog{Retention: v.retention, Oldest: s.Oldest, Bounded: v.bounded}
+	if !v.bounded {
+		return b
+	}
+	for _, p := range s.Member.Partitions {
+		at := p.Claim.Partition
+		first, known := v.starts[at]
+		if !known || p.Committed < 0 {
+			continue
+		}
+		l := alerts.Left{Partition: at, Start: first, Committed: p.Committed, End: v.ends[at]}
+		l.Pace, l.Leap = v.pacer.Pace(now, at)
+		b.Left = append(b.Left, l)
+	}
+	return b
+}
