@@ -34,7 +34,7 @@ func run(args []string) int {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &useError{err} })
-	root.AddCommand(demoCommand(), serveCommand(), configCommand(), generateCommand(), mappingCommand(), alertsCommand(), receiveCommand())
+	root.AddCommand(demoCommand(), serveCommand(), configCommand(), generateCommand(), mappingCommand(), alertsCommand(), receiveCommand(), deadLettersCommand())
 	for _, c := range root.Commands() {
 		asUse(c)
 	}
