@@ -35,6 +35,7 @@ func run(args []string) int {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &useError{err} })
 	root.AddCommand(demoCommand(), serveCommand(), configCommand(), generateCommand(), mappingCommand(), alertsCommand(), receiveCommand(), deadLettersCommand())
+	root.AddCommand(testExportCommand(), sampleCommand())
 	for _, c := range root.Commands() {
 		asUse(c)
 	}
