@@ -59,6 +59,15 @@ func (g *Outgoing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.transport.RoundTrip(own)
 }
 
+// TokenError is why the latest fetch of a token failed, an *auth.TokenError;
+// nil when it did not, and without OAuth 2.0.
+func (g *Outgoing) TokenError() error {
+	if g.tokens == nil {
+		return nil
+	}
+	return g.tokens.Stats().LastError
+}
+
 // Close ends connections and a fetch of a token.
 func (g *Outgoing) Close() {
 	g.sink.Close()

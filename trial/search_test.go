@@ -202,7 +202,7 @@ func TestSearchOfThePast(t *testing.T) {
 
 // A search in a long topic ends at its bounds and says so.
 func TestSearchIsBounded(t *testing.T) {
-	long := written(55_000, 1, func(i int) string {
+	long := written(60_000, 1, func(i int) string {
 		if i == 10 {
 			return "Rare"
 		}
