@@ -178,7 +178,7 @@ func (f *receiveFlags) secret(user string) (string, error) {
 
 // promptSecret asks on the terminal, without echo.
 func promptSecret(what string) (string, error) {
-	in := int(os.Stdin.Fd()) //nolint:gosec // a file descriptor is small
+	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
 		return "", &useError{fmt.Errorf("the %s is missing: set %s, name a --secret-file, or start on a terminal to be asked", what, receiveSecret)}
 	}
