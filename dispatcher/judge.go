@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -100,7 +101,7 @@ func (m *machine) passed(now time.Time, a *attempt) {
 func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 	d, p := a.d, a.piece
 	var retry, refused, suspects []int32
-	retryable := false
+	retryable, poisonable := false, true
 	var retryCause, refusedCause Cause
 	causes := map[int32]Cause{}
 	for _, it := range v.Items {
@@ -109,6 +110,7 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		case sinks.Throttled, sinks.Retryable:
 			retry = append(retry, item)
 			retryable = retryable || it.Kind == sinks.Retryable
+			poisonable = poisonable && it.Status >= 500 && it.Status != http.StatusServiceUnavailable
 			retryCause = causeOfItem(it)
 		case sinks.Suspect:
 			suspects = append(suspects, item)
@@ -119,6 +121,9 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		}
 	}
 	m.deliver(now, d, p, v.Items)
+	if len(suspects) == p.len() && p.len() >= loneMost {
+		d.heard = 0 // all at once: what was accepted before proves nothing about now
+	}
 	believed := m.rejectSessions(d, suspects, len(v.Items) < p.len(), func(i int32) Cause { return causes[i] })
 	if len(refused) == 0 && len(retry) == 0 && believed {
 		if len(suspects) < p.len() {
@@ -135,7 +140,7 @@ func (m *machine) partial(now time.Time, a *attempt, v sinks.Verdict) {
 		case m.policy == Hold && (len(refused) > 0 || !believed):
 			d.push(again) // the hold that follows repeats them
 		case retryable:
-			m.retry(now, a, again, retryCause, false)
+			m.retry(now, a, again, retryCause, poisonable)
 		default:
 			m.throttle(now, a, again, retryCause, v.RetryAfter)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,16 +45,33 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 	r.maxInFlight = 1 + rnd.IntN(5)
 	r.limits.Sessions = 1 + rnd.IntN(200)
 	r.limits.Bytes = 200 + rnd.IntN(20_000)
-	if rnd.IntN(5) == 0 {
+	switch rnd.IntN(10) {
+	case 0, 1:
 		r.policy = DeadLetter
+	case 2:
+		r.policy = Discard
+	}
+	if rnd.IntN(6) == 0 {
+		r.limits.Sessions = 1
+	}
+	takes := 1 << 20 // bytes of a body, ever
+	if rnd.IntN(4) == 0 {
+		takes = 1500
 	}
 	w := newWorld(t, r, seed)
 	sessions := 50 + rnd.IntN(1500)
 	partitions := int32(1 + rnd.IntN(5))
-	bad := map[int]int{} // session -> what is wrong with it
+	bad := map[int]int{}  // session -> what is wrong with it
+	big := map[int]bool{} // a destination that takes small bodies only refuses it alone
 	for i := range sessions {
 		p := rnd.Int32N(partitions)
 		switch rnd.IntN(400) {
+		case 4:
+			big[i] = true
+			if takes < 2000 {
+				bad[i] = 413
+			}
+			w.raw(p, i, fmt.Sprintf(`{"tenantId":"t","userSessionId":"%d","startTime":%d,"pad":"%s"}`, i, i, strings.Repeat("x", 2000)))
 		case 0:
 			w.raw(p, i, `{broken`)
 		case 1:
@@ -81,7 +99,7 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 				if illness == 6 {
 					flapped = true // a destination that refuses all twice cannot be told from bad sessions
 				}
-				if illness = rnd.IntN(12); illness == 6 && flapped {
+				if illness = rnd.IntN(14); illness == 6 && flapped {
 					illness = 0
 				}
 				illUntil = w.now.Add(time.Duration(rnd.IntN(600)) * time.Second)
@@ -112,8 +130,15 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 				return sinks.Verdict{Kind: sinks.Retryable, Reason: "connection", Err: errors.New("connection refused")}, took
 			}
 		}
+		if len(a.body.Bytes) > takes {
+			return status(sinks.TooLarge, 413), took
+		}
 		v := sinks.Verdict{Status: 200}
 		for i, id := range ids {
+			if ill := illness == 8 && w.now.Before(faultsEnd); ill && bulk && bad[id] == 0 && rnd.IntN(5) == 0 {
+				v.Kind = sinks.Partial
+				v.Items = append(v.Items, someItem(rnd, i))
+			}
 			switch bad[id] {
 			case 400:
 				if !bulk {
@@ -138,6 +163,15 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 		p := rnd.Int32N(partitions)
 		w.after(time.Duration(rnd.IntN(3600))*time.Second, func() { w.rebalance(p, rnd.IntN(3) == 0) })
 	}
+	// Processes end, gracefully or not.
+	for range max(0, rnd.IntN(6)-2) {
+		grace := time.Duration(rnd.IntN(40)) * time.Second
+		if rnd.IntN(2) == 0 {
+			w.after(time.Duration(rnd.IntN(3600))*time.Second, func() { w.stop(grace) })
+		} else {
+			w.after(time.Duration(rnd.IntN(3600))*time.Second, w.kill)
+		}
+	}
 	// Witnesses go on trickling in.
 	for i := range 600 {
 		w.after(faultsEnd.Sub(worldStart)+time.Duration(i)*30*time.Second, func() { w.produce(0, 1_000_000+i) })
@@ -147,8 +181,16 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 		dbg(w)
 	}
 	w.conserved()
+	for id, n := range w.got {
+		if n > 1 && !w.moved {
+			t.Errorf("session %d was accepted %d times, and nothing was given back", id, n)
+		}
+	}
 	for id, l := range w.letters {
-		if r.policy != Hold || bad[id] != 0 || l.Status == 0 && l.Kind == "rejected" {
+		if r.policy == Discard {
+			t.Errorf("session %d became a dead letter: %s %s", id, l.Kind, l.Reason)
+		}
+		if r.policy != Hold || bad[id] != 0 || big[id] && l.Status == 413 || l.Status == 0 && l.Kind == "rejected" {
 			continue // bad, malformed, or the policy's way
 		}
 		if l.Kind == "rejected" && l.Status == 400 || l.Kind == "poison" {
@@ -158,7 +200,7 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 		t.Errorf("session %d, which is good, became a dead letter: %s %s %d", id, l.Kind, l.Reason, l.Status)
 	}
 	for id, what := range bad {
-		if _, ok := w.letters[id]; !ok {
+		if _, ok := w.letters[id]; !ok && r.policy != Discard {
 			t.Errorf("session %d (%d) should be a dead letter", id, what)
 		}
 	}
@@ -171,12 +213,14 @@ func (w *world) rebalance(p int32, lost bool) {
 	if !w.owned[p] {
 		return
 	}
+	w.moved = true
+	m := w.m
 	claims := []consumer.Claim{{Partition: p, Epoch: w.epochs[p]}}
 	regain := func() {
 		w.after(time.Duration(1+w.rnd.IntN(20))*time.Second, func() {
-			w.owned[p] = true
-			w.epochs[p]++
-			w.position[p] = w.committed[p]
+			if w.m == m { // a process that began meanwhile owns it already
+				w.own(p)
+			}
 		})
 	}
 	if lost {
@@ -188,7 +232,7 @@ func (w *world) rebalance(p int32, lost bool) {
 	}
 	w.m.leave(w.now, claims)
 	w.waitLeft(claims, func() {
-		if w.owned[p] && w.epochs[p] == claims[0].Epoch { // or it was lost meanwhile
+		if w.m == m && w.owned[p] && w.epochs[p] == claims[0].Epoch { // or it was lost meanwhile
 			w.owned[p] = false
 			regain()
 		}
@@ -196,11 +240,27 @@ func (w *world) rebalance(p int32, lost bool) {
 }
 
 func (w *world) waitLeft(claims []consumer.Claim, then func()) {
-	if w.m.left(claims) {
-		then()
-		return
+	m := w.m
+	var wait func()
+	wait = func() {
+		switch {
+		case w.m != m:
+		case m.left(claims):
+			then()
+		default:
+			w.after(10*time.Millisecond, wait)
+		}
 	}
-	w.after(10*time.Millisecond, func() { w.waitLeft(claims, then) })
+	wait()
+}
+
+// someItem is an item of a _bulk answer that says nothing against its session.
+func someItem(rnd *rand.Rand, index int) sinks.ItemVerdict {
+	return []sinks.ItemVerdict{
+		{Index: index, Kind: sinks.Throttled, Status: 429, Type: "es_rejected_execution_exception"},
+		{Index: index, Kind: sinks.Retryable, Status: 503, Type: "unavailable_shards_exception"},
+		{Index: index, Kind: sinks.Refused, Status: 403, Type: "cluster_block_exception"},
+	}[rnd.IntN(3)]
 }
 
 // TestPlantedBugIsSeen is the control: a machine that marks a session when it

@@ -182,3 +182,66 @@ func TestHoldEndsWithItsSessions(t *testing.T) {
 		t.Errorf("still held with %d batches", len(w.m.queue))
 	}
 }
+
+// TestItemThatAlwaysBreaksIsPoison: an item that the cluster answers with 500
+// again and again while it takes the others must not hold the sink for ever.
+func TestItemThatAlwaysBreaksIsPoison(t *testing.T) {
+	for _, code := range []int{500, 503} {
+		w := newWorld(t, testRules(), 6)
+		w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+			at := slices.Index(ids, 7)
+			if at < 0 {
+				return sinks.Verdict{Status: 200}, time.Millisecond
+			}
+			return sinks.Verdict{Kind: sinks.Partial, Status: 200, Reason: "bulk_items", Items: []sinks.ItemVerdict{
+				{Index: at, Kind: sinks.Retryable, Status: code, Type: "null_pointer_exception"},
+			}}, time.Millisecond
+		}
+		for i := range 1000 {
+			w.produce(0, i)
+		}
+		for i := range 100 {
+			w.after(time.Duration(i)*time.Minute, func() { w.produce(1, 10_000+i) })
+		}
+		w.run(5 * time.Hour)
+		if code == 503 {
+			if len(w.letters) != 0 || !w.m.hold.active {
+				t.Errorf("503 says nothing against a session: %v", w.letters)
+			}
+			continue
+		}
+		w.conserved()
+		if len(w.letters) != 1 || w.letters[7].Kind != "poison" || w.letters[7].Status != 500 {
+			t.Errorf("letters %v", w.letters)
+		}
+	}
+}
+
+// TestEarlierAcceptanceIsNoWitnessForManyItems: a mapping that breaks between two
+// attempts of a batch refuses all that is left of it; what was accepted before
+// proves nothing.
+func TestEarlierAcceptanceIsNoWitnessForManyItems(t *testing.T) {
+	w := newWorld(t, testRules(), 7)
+	cured := worldStart.Add(20 * time.Minute)
+	w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+		switch {
+		case len(ids) == 1000:
+			v := refuseItems(ids, func(id int) bool { return id < 100 })
+			for i := range v.Items {
+				v.Items[i] = sinks.ItemVerdict{Index: i, Kind: sinks.Throttled, Status: 429, Type: "es_rejected_execution_exception"}
+			}
+			return v, time.Millisecond
+		case w.now.Before(cured):
+			return refuseItems(ids, func(int) bool { return true }), time.Millisecond
+		}
+		return sinks.Verdict{Status: 200}, time.Millisecond
+	}
+	for i := range 1000 {
+		w.produce(0, i)
+	}
+	w.run(2 * time.Hour)
+	w.conserved()
+	if len(w.letters) != 0 {
+		t.Errorf("%d good sessions became dead letters", len(w.letters))
+	}
+}

@@ -44,6 +44,9 @@ type world struct {
 	onWire  int
 	mostOn  int
 	drops   int
+
+	moved     bool // a partition left, or the process ended: sessions may be accepted twice
+	interrupt bool // the grace of a stop is over
 }
 
 var dbg func(*world)
@@ -249,8 +252,12 @@ func (w *world) send(a *attempt) {
 	w.onWire++
 	w.mostOn = max(w.mostOn, w.onWire)
 	v, took := w.answer(a, ids)
+	m := w.m
 	w.after(took, func() {
 		w.onWire--
+		if w.m == m && w.interrupt {
+			v = sinks.Verdict{Kind: sinks.Interrupted, Reason: "interrupted"}
+		}
 		bad := map[int]bool{}
 		for _, it := range v.Items {
 			bad[it.Index] = true
@@ -262,7 +269,9 @@ func (w *world) send(a *attempt) {
 				}
 			}
 		}
-		w.m.verdict(w.now, a, v)
+		if w.m == m { // otherwise the process was killed
+			m.verdict(w.now, a, v)
+		}
 	})
 }
 
@@ -271,19 +280,25 @@ func (w *world) write(ls []deadletter.Letter) {
 	for i := range ls {
 		ls[i].Body = slices.Clone(ls[i].Body)
 	}
+	m := w.m
 	w.after(5*time.Millisecond, func() {
 		if err == nil {
 			for _, l := range ls {
 				w.letters[w.ids[l.Source.Partition][l.Source.Offset]] = l
 			}
 		}
-		w.m.written(w.now, err)
+		if w.m == m {
+			m.written(w.now, err)
+		}
 	})
 }
 
 func (w *world) mark(partition int32, epoch uint32, next int64) {
 	if !w.owned[partition] || w.epochs[partition] != epoch {
 		w.t.Errorf("marked partition %d epoch %d, which is not owned", partition, epoch)
+	}
+	if w.m.policy == Discard {
+		w.accounted(partition, next)
 	}
 	if next <= w.committed[partition] {
 		if next < w.committed[partition] {
@@ -292,11 +307,20 @@ func (w *world) mark(partition int32, epoch uint32, next int64) {
 		return
 	}
 	for at := w.committed[partition]; at < next; at++ {
-		if id := w.ids[partition][at]; !w.finished(id) && w.topic[partition][at] != "" {
+		if id := w.ids[partition][at]; w.m.policy != Discard && !w.finished(id) && w.topic[partition][at] != "" {
 			w.t.Fatalf("partition %d: marked %d, but session %d at %d is neither delivered nor a dead letter", partition, next, id, at)
 		}
 	}
 	w.committed[partition] = next
+}
+
+// accounted asserts that no more is marked than was finished in some way; of
+// what is discarded only the number is known.
+func (w *world) accounted(partition int32, next int64) {
+	c := w.m.counts.partition(partition)
+	if done := c.Delivered + c.OutOfScope + c.DeadLetters + c.Discarded + c.Tombstones; next > done && !w.moved {
+		w.t.Fatalf("partition %d: marked %d, but %d are finished", partition, next, done)
+	}
 }
 
 // finished: ids below zero are out of the equation (discarded, out of scope).
@@ -331,7 +355,7 @@ func (w *world) conserved() {
 			w.t.Errorf("partition %d: committed %d of %d", p, w.committed[p], len(vs))
 		}
 		for _, id := range w.ids[p] {
-			if !w.finished(id) {
+			if w.m.policy != Discard && !w.finished(id) {
 				w.t.Errorf("session %d was neither delivered nor became a dead letter", id)
 			}
 		}
@@ -341,4 +365,36 @@ func (w *world) conserved() {
 func status(kind sinks.Kind, code int) sinks.Verdict {
 	return sinks.Verdict{Kind: kind, Status: code, Reason: "status", Err: errors.New("answered " + strconv.Itoa(code)),
 		Poisonable: kind == sinks.Retryable && code != 503}
+}
+
+// kill ends the process at once; another one begins where it had committed.
+func (w *world) kill() {
+	w.moved = true
+	w.m = newMachine(w.m.rules, worldFormat{}, w, w.rnd)
+	w.interrupt = false
+	for p := range w.topic {
+		w.own(p)
+	}
+}
+
+// stop ends the process gracefully within the grace: what is on its way may
+// end and is marked, and then is interrupted.
+func (w *world) stop(grace time.Duration) {
+	if w.m.stopping {
+		return
+	}
+	m := w.m
+	m.stop()
+	w.after(grace, func() { w.interrupt = w.interrupt || w.m == m })
+	w.waitIdle(m)
+}
+
+func (w *world) waitIdle(m *machine) {
+	switch {
+	case w.m != m: // it was killed first
+	case m.idle():
+		w.kill()
+	default:
+		w.after(10*time.Millisecond, func() { w.waitIdle(m) })
+	}
 }
