@@ -30,7 +30,7 @@ func TestScheduleOfFaults(t *testing.T) {
 
 func scheduleOfFaults(t *testing.T, policy string, rnd *rand.Rand) {
 	s := newStage(t, 3)
-	custom := map[string]string{"maxSessions": strconv.Itoa(maxSessions), "onFailure": policy, "requestTimeout": "1s"}
+	custom := map[string]string{"maxSessions": strconv.Itoa(maxSessions), "onFailure": policy, "requestTimeout": "2s"}
 	if policy == "hold" {
 		custom["maxRetries"] = "10" // the waits of a hold are longer than this test
 	}
@@ -151,8 +151,8 @@ func faults(rnd *rand.Rand, id, policy string) []sinktest.Step {
 	if policy == "dead-letter" { // under hold these wait for minutes
 		kinds = append(kinds, sinktest.Status(401), sinktest.Status(404), sinktest.Status(302))
 	}
-	steps := []sinktest.Step{ // once each: they cost time, or halve every body from then on
-		sinktest.Status(413), {Status: 429, Header: later}, {Status: 503, Header: later}, sinktest.Break(sinktest.HangRead), sinktest.Break(sinktest.HangUnread),
+	steps := []sinktest.Step{ // once each: they cost time
+		{Status: 429, Header: later}, {Status: 503, Header: later}, sinktest.Break(sinktest.HangRead), sinktest.Break(sinktest.HangUnread),
 	}
 	if id == "lines" {
 		steps = append(steps, sinktest.Status(401)) // once: the fresh token is good
@@ -164,7 +164,8 @@ func faults(rnd *rand.Rand, id, policy string) []sinktest.Step {
 		steps = append(steps, sinktest.Step{})
 	}
 	rnd.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
-	return steps
+	// First, when bodies are whole: half of what was too large is the limit from then on.
+	return append([]sinktest.Step{sinktest.Status(413)}, steps...)
 }
 
 // with returns a copy of a custom configuration with more keys and values.

@@ -48,11 +48,12 @@ func (s *stage) serve(config []byte) *service {
 	v.soft, v.hard = cancelSoft, cancelHard
 	go func() { v.ended <- v.app.Run(soft, hard) }()
 	s.t.Cleanup(func() {
+		_, before := v.get("/status")
 		cancelSoft()
 		cancelHard()
 		v.wait()
 		if s.t.Failed() {
-			s.t.Logf("the service logged:\n%s", v.journal.tail())
+			s.t.Logf("the service logged:\n%s\nits state was:\n%s", v.journal.tail(), before)
 		}
 	})
 	return v
