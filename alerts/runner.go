@@ -98,6 +98,7 @@ func (r *Runner) read(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.tracker.Meet(readings)
 	for n := len(r.signals); n > 0; n-- {
 		r.tell(r.tracker.Take(time.Now(), <-r.signals))
 	}

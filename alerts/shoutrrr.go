@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,7 @@ func NewShoutrrr(urls []settings.Secret, o Outgoing) ([]Notifier, error) {
 // service is one URL.
 type service struct {
 	scheme string
+	titled bool
 	sender types.Service
 	host   string // of mail: host and port
 	rules  egress.Rules
@@ -95,6 +97,7 @@ func newService(text string, o Outgoing) (*service, string) {
 		return nil, "names a service that is not supported; there are " + strings.Join(services, ", ")
 	}
 	s := &service{scheme: scheme, rules: o.Rules, scrub: scrubber(u)}
+	s.titled = slices.Contains(titled, scheme) || scheme == "generic" && u.Query().Get("template") != ""
 	for name := range u.Query() {
 		if plain := strings.ToLower(strings.Trim(name, "_@$")); (plain == "skiptlsverify" || plain == "insecureskipverify") && u.Query().Get(name) != "no" {
 			return nil, "switches the check of certificates off, which is not supported"
@@ -124,14 +127,14 @@ func (s *service) send(ctx context.Context, n Notification) error {
 		s.stuck.Add(-1)
 		return errors.New("earlier notifications still hang")
 	}
-	params := types.Params{types.TitleKey: n.Title()}
-	if s.scheme == mail {
-		params = types.Params{"subject": n.Title()}
+	message, params := n.Title()+"\n"+n.Message(), types.Params{}
+	if s.titled {
+		message, params[types.TitleKey] = n.Message(), n.Title()
 	}
 	done := make(chan error, 1)
 	go func() {
 		defer s.stuck.Add(-1)
-		done <- s.sender.Send(text(s.scheme, n), &params)
+		done <- s.sender.Send(message, &params)
 	}()
 	select {
 	case err := <-done:
@@ -142,15 +145,8 @@ func (s *service) send(ctx context.Context, n Notification) error {
 }
 
 // titled are the services that show a title beside the message; the others
-// get it as the first line.
-var titled = []string{"bark", "discord", "generic", "ifttt", "join", "lark", "opsgenie", "pushbullet", "pushover", "slack", mail, "teams", "telegram"}
-
-func text(scheme string, n Notification) string {
-	if slices.Contains(titled, scheme) {
-		return n.Message()
-	}
-	return n.Title() + "\n" + n.Message()
-}
+// get it as the first line, and so does `generic` unless it has a template.
+var titled = []string{"discord", "opsgenie", "pushbullet", "pushover", "slack", mail, "teams", "telegram"}
 
 // allowed checks where mail goes: the library dials by itself. Every address of
 // the name must be allowed; requests of the other services are checked when
@@ -187,8 +183,10 @@ func (s *service) explain(err error) error {
 			return fmt.Errorf("%s: %s", s.scheme, inner)
 		}
 	}
-	return fmt.Errorf("%s: %s", s.scheme, cut(s.scrub.Replace(said)))
+	return fmt.Errorf("%s: %s", s.scheme, cut(s.scrub.Replace(anyURL.ReplaceAllString(said, settings.Mask))))
 }
+
+var anyURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"']+`)
 
 // scrubber replaces everything of a URL that may be a secret: all of it but
 // the scheme.
@@ -201,25 +199,21 @@ func scrubber(u *url.URL) *strings.Replacer {
 			}
 		}
 	}
-	add(u.String(), u.Host, u.Opaque)
+	parts := func(texts ...string) {
+		add(texts...)
+		for _, t := range texts {
+			add(strings.FieldsFunc(t, func(r rune) bool { return strings.ContainsRune("/:-@,;=&", r) })...)
+		}
+	}
+	add(u.String())
+	parts(u.Host, u.Opaque, u.Path)
 	if u.User != nil {
 		password, _ := u.User.Password()
-		add(u.User.String(), u.User.Username(), password)
-	}
-	parts := func(t string) []string {
-		return strings.FieldsFunc(t, func(r rune) bool { return strings.ContainsRune("/:-@,;=&", r) })
-	}
-	add(u.Path)
-	add(parts(u.Path)...)
-	add(parts(u.Host)...)
-	if u.User != nil {
-		add(parts(u.User.Username())...)
+		add(u.User.String())
+		parts(u.User.Username(), password)
 	}
 	for _, values := range u.Query() {
-		add(values...)
-		for _, v := range values {
-			add(parts(v)...)
-		}
+		parts(values...)
 	}
 	var longest []string
 	for t := range seen {

@@ -116,6 +116,18 @@ func (t *Tracker) repeat(now time.Time, k Key, a *alert) []Notification {
 	return []Notification{t.note(now, k, a, Repeated)}
 }
 
+// Meet makes sinks known that were not: whether they are silent, and how many
+// sessions wait, belongs to a notification from the first one on.
+func (t *Tracker) Meet(readings []Reading) {
+	for i := range readings {
+		r := &readings[i]
+		k := sinkKey{r.Environment, r.Sink}
+		if t.readings[k] == nil {
+			t.readings[k] = &Reading{Environment: r.Environment, Sink: r.Sink, Silent: r.Silent, Waiting: r.Waiting}
+		}
+	}
+}
+
 // Read takes readings of all sinks that run and returns what is to be told.
 // The alerts of a sink that is not among them are resolved: it was removed or
 // disabled.
