@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,10 +11,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"sessionexport/app"
 	"sessionexport/demo"
+	"sessionexport/settings"
 )
 
 // receiveSecret is the variable with the password or the client's secret: on
@@ -28,11 +29,11 @@ type receiveFlags struct {
 	delay, retryAfter, tokenLife time.Duration
 	reset, remember              int
 	lookup                       func(string) (string, bool) // of environment variables
-	prompt                       func(what string) (string, error)
+	prompt                       func(ctx context.Context, what string) (settings.Secret, bool)
 }
 
 func receiveCommand() *cobra.Command {
-	f := receiveFlags{lookup: os.LookupEnv, prompt: promptSecret}
+	f := receiveFlags{lookup: os.LookupEnv, prompt: askSecret}
 	return f.command()
 }
 
@@ -49,13 +50,13 @@ The password of --basic and the secret of --oauth are taken from the variable
 ` + receiveSecret + `, from --secret-file, or from a prompt.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := f.options(cmd)
+			soft, _, stop := app.Signals(cmd.Context())
+			defer stop()
+			o, err := f.options(soft, cmd)
 			if err != nil {
 				return err
 			}
 			o.Output = cmd.OutOrStdout()
-			soft, _, stop := app.Signals(cmd.Context())
-			defer stop()
 			return demo.Receive(soft, o)
 		},
 	}
@@ -76,7 +77,7 @@ The password of --basic and the secret of --oauth are taken from the variable
 	return c
 }
 
-func (f *receiveFlags) options(cmd *cobra.Command) (demo.ReceiveOptions, error) {
+func (f *receiveFlags) options(ctx context.Context, cmd *cobra.Command) (demo.ReceiveOptions, error) {
 	o := demo.ReceiveOptions{Address: f.listen, Hosts: f.hosts, CAOut: f.caOut, TokenLife: f.tokenLife, Remember: f.remember}
 	host, _, err := net.SplitHostPort(f.listen)
 	changed := cmd.Flags().Changed
@@ -112,7 +113,7 @@ func (f *receiveFlags) options(cmd *cobra.Command) (demo.ReceiveOptions, error) 
 	if user == "" {
 		return o, nil
 	}
-	secret, err := f.secret(user)
+	secret, err := f.secret(ctx, user)
 	if err != nil {
 		return o, err
 	}
@@ -154,16 +155,16 @@ func (f *receiveFlags) faults() (demo.Faults, error) {
 }
 
 // secret finds the user's password, in the variable, the file or at a prompt.
-func (f *receiveFlags) secret(user string) (string, error) {
+func (f *receiveFlags) secret(ctx context.Context, user string) (string, error) {
 	if text, ok := f.lookup(receiveSecret); ok && text != "" && f.secretFile == "" {
 		return text, nil
 	}
 	if f.secretFile == "" {
-		text, err := f.prompt("secret of " + user)
-		if err == nil && text == "" {
-			err = &useError{errors.New("the secret is empty")}
+		secret, ok := f.prompt(ctx, "secret of "+user)
+		if !ok {
+			return "", &useError{fmt.Errorf("the secret of %s is missing: set %s, name a --secret-file, or type it at a terminal", user, receiveSecret)}
 		}
-		return text, err
+		return secret.Reveal(), nil
 	}
 	content, err := os.ReadFile(f.secretFile)
 	if err != nil {
@@ -174,21 +175,6 @@ func (f *receiveFlags) secret(user string) (string, error) {
 		return "", &useError{fmt.Errorf("the secret file %s is empty", f.secretFile)}
 	}
 	return text, nil
-}
-
-// promptSecret asks on the terminal, without echo.
-func promptSecret(what string) (string, error) {
-	in := int(os.Stdin.Fd())
-	if !term.IsTerminal(in) {
-		return "", &useError{fmt.Errorf("the %s is missing: set %s, name a --secret-file, or start on a terminal to be asked", what, receiveSecret)}
-	}
-	fmt.Fprintf(os.Stderr, "%s: ", what)
-	text, err := term.ReadPassword(in)
-	fmt.Fprintln(os.Stderr)
-	if err != nil {
-		return "", fmt.Errorf("reading the secret: %w", err)
-	}
-	return string(text), nil
 }
 
 // sizes are the units that parseSize knows, longer names first.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sessionexport/demo"
+	"sessionexport/settings"
 )
 
 // receiveOptions parses a command line without running anything.
@@ -17,13 +19,15 @@ func receiveOptions(t *testing.T, variable string, args ...string) (demo.Receive
 	t.Helper()
 	f := receiveFlags{
 		lookup: func(name string) (string, bool) { return variable, name == receiveSecret && variable != "" },
-		prompt: func(what string) (string, error) { return "asked for the " + what, nil },
+		prompt: func(_ context.Context, what string) (settings.Secret, bool) {
+			return settings.NewSecret("asked for the " + what), true
+		},
 	}
 	c := f.command()
 	if err := c.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	return f.options(c)
+	return f.options(t.Context(), c)
 }
 
 func TestReceiveFlags(t *testing.T) {
@@ -105,21 +109,18 @@ func TestReceiveFlagsRefuse(t *testing.T) {
 	}
 }
 
-// TestNoPromptWithoutTerminal: tests have no terminal on standard input.
-func TestNoPromptWithoutTerminal(t *testing.T) {
-	in, out, err := os.Pipe()
-	if err != nil {
+func TestReceiveWithoutSecret(t *testing.T) {
+	f := receiveFlags{
+		lookup: func(string) (string, bool) { return "", true }, // set, and empty
+		prompt: func(context.Context, string) (settings.Secret, bool) { return settings.Secret{}, false },
+	}
+	c := f.command()
+	if err := c.ParseFlags([]string{"--basic", "u"}); err != nil {
 		t.Fatal(err)
 	}
-	stdin := os.Stdin
-	os.Stdin = in
-	defer func() {
-		os.Stdin = stdin
-		_, _ = in.Close(), out.Close()
-	}()
 	var use *useError
-	if _, err := promptSecret("secret of u"); !errors.As(err, &use) || !strings.Contains(err.Error(), receiveSecret) {
-		t.Errorf("%v", err)
+	if o, err := f.options(t.Context(), c); !errors.As(err, &use) || !strings.Contains(err.Error(), receiveSecret) || o.Basic != nil {
+		t.Errorf("%+v, %v", o, err)
 	}
 }
 
