@@ -33,7 +33,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "summary.json")) //nolint:gosec // a folder of the test
+	text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestEverySessionOnceInEveryFormat(t *testing.T) {
 	produce := func(from, to int) {
 		var records []*kgo.Record
 		for i := from; i < to; i++ {
-			records = append(records, &kgo.Record{Value: generator.Append(nil, i), Partition: int32(i % partitions)}) //nolint:gosec // small
+			records = append(records, &kgo.Record{Value: generator.Append(nil, i), Partition: int32(i % partitions)})
 		}
 		s.write(records...)
 	}

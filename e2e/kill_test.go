@@ -45,7 +45,7 @@ func (s *stage) startLoad(rate int) *load {
 			burst := small(len(l.produced), rate/bursts)
 			var records []*kgo.Record
 			for i, one := range burst {
-				records = append(records, &kgo.Record{Value: []byte(one.document), Partition: int32(i) % partitions}) //nolint:gosec // few
+				records = append(records, &kgo.Record{Value: []byte(one.document), Partition: int32(i) % partitions})
 			}
 			err := s.client.ProduceSync(context.Background(), records...).FirstErr()
 			l.mu.Lock()

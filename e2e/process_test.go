@@ -32,7 +32,7 @@ func launch(t *testing.T, dir string, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, exited: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), path, args...) //nolint:gosec // our own
+	p.cmd = exec.CommandContext(context.Background(), path, args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.stdout, &p.journal
 	p.cmd.Env = nil
 	for _, e := range os.Environ() {

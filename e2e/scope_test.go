@@ -22,7 +22,7 @@ func TestManagementZone(t *testing.T) {
 	const all = 200
 	for i := range all {
 		value := generator.Append(nil, i)
-		records = append(records, &kgo.Record{Value: value, Partition: int32(i % 2)}) //nolint:gosec // small
+		records = append(records, &kgo.Record{Value: value, Partition: int32(i % 2)})
 		if slices.ContainsFunc(generator.Applications(i), func(name string) bool { return strings.HasPrefix(name, "easy") }) {
 			want[string(value)] = true
 		}

@@ -51,7 +51,7 @@ func (s *stage) serve(config []byte) *service {
 		_, before := v.get("/status")
 		cancelSoft()
 		cancelHard()
-		v.wait()
+		_ = v.wait() // what it returned was looked at by whoever stopped it
 		if s.t.Failed() {
 			s.t.Logf("the service logged:\n%s\nits state was:\n%s", v.journal.tail(), before)
 		}

@@ -129,7 +129,7 @@ func (s *stage) produce(all []session) {
 	partitions := s.partitions()
 	records := make([]*kgo.Record, len(all))
 	for i, one := range all {
-		records[i] = &kgo.Record{Value: []byte(one.document), Partition: int32(i) % partitions} //nolint:gosec // few
+		records[i] = &kgo.Record{Value: []byte(one.document), Partition: int32(i) % partitions}
 	}
 	s.write(records...)
 }
@@ -148,7 +148,7 @@ func (s *stage) partitions() int32 {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return int32(len(topics[topic].Partitions)) //nolint:gosec // few
+	return int32(len(topics[topic].Partitions))
 }
 
 // lag is how many records a sink's group has not committed, of all partitions.
@@ -249,7 +249,7 @@ func until(t *testing.T, what string, yes func() bool) {
 // freePort returns a port of 127.0.0.1 that nobody listens on.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
