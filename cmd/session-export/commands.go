@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +93,9 @@ func configCommand() *cobra.Command {
 	return c
 }
 
+// codecs are the compressions that generate offers.
+var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
+
 func generateCommand() *cobra.Command {
 	var o demo.ProduceOptions
 	c := &cobra.Command{
@@ -103,6 +108,8 @@ func generateCommand() *cobra.Command {
 				return &useError{errors.New("--brokers and --topic are required")}
 			case o.Count < 0 || o.Rate < 0 || o.First < 0:
 				return &useError{errors.New("--count, --rate and --first must not be negative")}
+			case !slices.Contains(codecs, o.Compression):
+				return &useError{fmt.Errorf("--compression %q is none of %s", o.Compression, strings.Join(codecs, ", "))}
 			}
 			soft, _, stop := app.Signals(cmd.Context())
 			defer stop()
@@ -121,6 +128,6 @@ func generateCommand() *cobra.Command {
 	f.Float64Var(&o.Rate, "rate", 0, "sessions a second; 0: as fast as the broker takes them")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the generator")
 	f.IntVar(&o.First, "first", 0, "index of the first session")
-	f.StringVar(&o.Compression, "compression", "lz4", "none, gzip, snappy, lz4 or zstd")
+	f.StringVar(&o.Compression, "compression", "lz4", strings.Join(codecs, ", "))
 	return c
 }
