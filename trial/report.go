@@ -113,7 +113,7 @@ func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintf(&b, "%s  %s %s\n", r.Export, r.Method, r.Endpoint)
 	r.Search.write(&b, r.Environment, r.Topic)
 	if r.Verdict == NoSessions {
-		fmt.Fprintf(&b, "nothing was sent: %s\n", r.Search.nothing())
+		b.WriteString("nothing was sent\n")
 	}
 	for _, u := range r.Uncarried {
 		fmt.Fprintf(&b, "not sent: %s that the format cannot carry: %s\n", plural(u.Times, "session"), u.What)

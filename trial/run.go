@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"sessionexport/auth"
@@ -73,11 +74,31 @@ func Test(ctx context.Context, o TestOptions) (*Report, error) {
 			break
 		}
 	}
+	if r.Verdict == NoSessions {
+		r.advise([]Advice{nothingFound(&r.Search, len(uncarried) > 0)})
+	}
 	r.Delivered = r.Verdict == sinks.Delivered.String() && len(uncarried) == 0
 	if e.SendDirect.Active && r.accepted() {
 		r.advise(lookAtDates(ctx, out, e))
 	}
 	return r, nil
+}
+
+// nothingFound is the advice when there was nothing to send.
+func nothingFound(l *Looked, uncarried bool) Advice {
+	if uncarried {
+		return Advice{ID: "nothing_carried", Cause: "None of the sessions has what the format needs.",
+			Remedy: "Look at them with `session-export sample` without an export: sending to Elasticsearch needs tenantId, userSessionId and startTime."}
+	}
+	cause := l.nothing() + "."
+	remedy := "Check that sessions are being written to the topic. `session-export sample --from` shows older ones."
+	switch {
+	case l.Cut:
+		remedy = "Sessions in scope are rare: check the applications of the management zone, or test without it."
+	case l.OutOfScope > 0 && l.OutOfWindow == 0:
+		remedy = "Check the applications of the management zone: other sessions are there."
+	}
+	return Advice{ID: NoSessions, Cause: strings.ToUpper(cause[:1]) + cause[1:], Remedy: remedy}
 }
 
 // goesOn tells whether the next body may fare better than one with this

@@ -193,10 +193,11 @@ func (s *search) run(ctx context.Context, walks []*walk) error {
 			s.looked.Cut = true
 			break
 		}
+		share := max(int64((s.o.Records-s.looked.Records)/len(open)), 1)
 		var g errgroup.Group
 		g.SetLimit(readers)
 		for _, w := range open {
-			g.Go(func() error { s.chunk(ctx, w); return nil })
+			g.Go(func() error { s.chunk(ctx, w, share); return nil })
 		}
 		_ = g.Wait() // chunk keeps its errors
 	}
@@ -237,9 +238,9 @@ func (s *search) reserve(size int64) int64 {
 	return size
 }
 
-// chunk reads the next piece of a partition.
-func (s *search) chunk(ctx context.Context, w *walk) {
-	size := min(w.size, w.at-w.low)
+// chunk reads the next piece of a partition, at most so many records.
+func (s *search) chunk(ctx context.Context, w *walk, most int64) {
+	size := min(w.size, w.at-w.low, most)
 	if w.average > 0 {
 		size = max(min(size, chunkBytes/w.average), 1)
 	}

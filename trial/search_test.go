@@ -202,7 +202,7 @@ func TestSearchOfThePast(t *testing.T) {
 
 // A search in a long topic ends at its bounds and says so.
 func TestSearchIsBounded(t *testing.T) {
-	long := written(60_000, 1, func(i int) string {
+	long := written(6000, 1, func(i int) string {
 		if i == 10 {
 			return "Rare"
 		}
@@ -210,19 +210,19 @@ func TestSearchIsBounded(t *testing.T) {
 	})
 	m := &memory{partitions: [][]consumer.Record{long, long}}
 	rare := batcher.NewZone([]string{"Rare"})
-	samples, looked := find(t, m, func(o *SearchOptions) { o.Scope = rare })
-	if len(samples) != 0 || !looked.Cut || looked.Records != DefaultRecords || looked.OutOfScope != DefaultRecords {
+	samples, looked := find(t, m, func(o *SearchOptions) { o.Scope, o.Records = rare, 10_000 })
+	if len(samples) != 0 || !looked.Cut || looked.Records != 10_000 || looked.OutOfScope != 10_000 {
 		t.Errorf("%d sessions, looked %+v", len(samples), looked)
 	}
-	samples, looked = find(t, m, func(o *SearchOptions) { o.Scope, o.Bytes = rare, 1<<20 })
-	if len(samples) != 0 || !looked.Cut || looked.Bytes < 1<<20 || looked.Bytes > 10<<20 {
+	samples, looked = find(t, m, func(o *SearchOptions) { o.Scope, o.Bytes = rare, 100_000 })
+	if len(samples) != 0 || !looked.Cut || looked.Bytes < 100_000 || looked.Bytes > 1_000_000 {
 		t.Errorf("%d sessions, looked %+v", len(samples), looked)
 	}
 	if looked.Oldest.IsZero() || looked.Oldest.After(now) {
 		t.Errorf("oldest %v", looked.Oldest)
 	}
-	samples, looked = find(t, m, func(o *SearchOptions) { o.Scope, o.Records, o.Bytes = rare, 1_000_000, 1<<30 })
-	if len(samples) != 2 || looked.Cut {
+	samples, looked = find(t, m, func(o *SearchOptions) { o.Scope = rare })
+	if len(samples) != 2 || looked.Cut || looked.MostRecords != DefaultRecords || looked.MostBytes != DefaultBytes {
 		t.Errorf("%d sessions, looked %+v", len(samples), looked)
 	}
 }

@@ -132,9 +132,11 @@ type call struct {
 	phase  phase
 	closed bool // later events are of no interest
 
-	lookup, handshake, written, first time.Time
-	connects                          map[string]time.Time
-	host                              string // that was asked for
+	lookup, handshake time.Time // begun
+	connected         time.Time // the request may be written
+	written, first    time.Time // the end of writing, the first byte of the answer
+	connects          map[string]time.Time
+	host              string // that was asked for
 
 	err      error // as the transport gave it
 	status   int
@@ -204,7 +206,7 @@ func (c *call) trace() *httptrace.ClientTrace {
 		},
 		GotConn: func(i httptrace.GotConnInfo) {
 			c.at(atWriting, func(now time.Time) {
-				c.written = now
+				c.connected = now
 				if i.Reused {
 					c.step(Step{Name: StepConnection, Detail: "used again"}, now, now)
 				}
@@ -214,16 +216,10 @@ func (c *call) trace() *httptrace.ClientTrace {
 			if i.Err != nil {
 				return // the verdict tells; the text of the transport may be about something else
 			}
-			c.at(atAnswer, func(now time.Time) {
-				c.step(Step{Name: StepWritten}, c.written, now)
-				c.written = now
-			})
+			c.at(atAnswer, func(now time.Time) { c.written = now })
 		},
 		GotFirstResponseByte: func() {
-			c.at(atBody, func(now time.Time) {
-				c.step(Step{Name: StepFirstByte}, c.written, now)
-				c.first = now
-			})
+			c.at(atBody, func(now time.Time) { c.first = now })
 		},
 	}
 }
@@ -247,6 +243,7 @@ func (c *call) finish(err error) {
 		return
 	}
 	now := time.Now()
+	c.exchange()
 	switch {
 	case c.token:
 		detail := ""
@@ -258,6 +255,24 @@ func (c *call) finish(err error) {
 		c.step(Step{Name: StepAnswer, Detail: fmt.Sprintf("%s over %s, %s read", statusText(c.status), c.protocol, plural(int(c.read), "byte")), Error: text(err)}, c.first, now)
 	}
 	c.closed = true
+}
+
+// exchange notes the steps between the connection and the answer. An answer may
+// come before the end of the body was written, and its news before the news of
+// the writing.
+func (c *call) exchange() {
+	from := c.connected
+	if !c.written.IsZero() {
+		end := c.written
+		if !c.first.IsZero() && c.first.Before(end) {
+			end = c.first
+		}
+		c.step(Step{Name: StepWritten}, from, end)
+		from = end
+	}
+	if !c.first.IsZero() {
+		c.step(Step{Name: StepFirstByte}, from, c.first)
+	}
 }
 
 // watchedBody notes the end of an answer.
