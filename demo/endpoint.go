@@ -53,10 +53,11 @@ func (p *refusedError) Error() string { return p.reason }
 
 // ServeHTTP takes one body.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.arrived(r)
+	headers := withoutCredentials(r.Header)
+	e.arrived(r, headers)
 	scratch, _ := buffers.Get().(*buffer) // the pool holds nothing else.
 	defer buffers.Put(scratch)
-	scratch.receipt = newReceipt(r, e.Format)
+	scratch.receipt = newReceipt(r, e.Format, headers)
 	if tell := e.receiver.options.Received; tell != nil {
 		defer func() { tell(scratch.receipt) }() // of a connection that is cut, too
 	}
@@ -65,17 +66,22 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (e *endpoint) arrived(r *http.Request) {
-	headers := r.Header.Clone()
-	if headers.Get("Authorization") != "" {
-		scheme, _, _ := strings.Cut(headers.Get("Authorization"), " ")
-		headers.Set("Authorization", scheme+" ***")
-	}
+func (e *endpoint) arrived(r *http.Request, headers http.Header) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.counts.Requests++
 	e.counts.Headers = headers
 	e.counts.Protocol = r.Proto
+}
+
+// withoutCredentials is what may be shown of headers.
+func withoutCredentials(h http.Header) http.Header {
+	h = h.Clone()
+	if h.Get("Authorization") != "" {
+		scheme, _, _ := strings.Cut(h.Get("Authorization"), " ")
+		h.Set("Authorization", scheme+" ***")
+	}
+	return h
 }
 
 func (e *endpoint) answered(status int) {

@@ -14,7 +14,8 @@ type Receipt struct {
 	Time       time.Time // of its arrival
 	Method     string
 	Path       string
-	Protocol   string // such as HTTP/2.0
+	Protocol   string      // such as HTTP/2.0
+	Headers    http.Header // without its credentials; shared: do not change it
 	Format     string
 	Bytes      int    // of the body before compression; 0 when it was not read
 	Sessions   int    // that were taken
@@ -25,9 +26,9 @@ type Receipt struct {
 	Reason     string // why nothing was taken
 }
 
-func newReceipt(r *http.Request, format string) Receipt {
+func newReceipt(r *http.Request, format string, headers http.Header) Receipt {
 	return Receipt{
-		Time: time.Now(), Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, Format: format,
+		Time: time.Now(), Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, Headers: headers, Format: format,
 		Test: r.Header.Get("Session-Export-Test") == "true",
 	}
 }

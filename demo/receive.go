@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ type ReceiveOptions struct {
 	TokenLife time.Duration // 0: the Receiver's default
 	MaxBody   int64         // bytes before compression; 0: the Receiver's default
 	Remember  int           // sessions; 0: DefaultRemember
+	Headers   bool          // print those of each request as well, credentials apart
 	Faults    Faults
 	Output    io.Writer
 }
@@ -42,8 +44,14 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 	ro := ReceiverOptions{
 		Address: o.Address, Hosts: o.Hosts, TokenLife: o.TokenLife, MaxBody: o.MaxBody, Remember: o.Remember,
 		Endpoints: []Endpoint{{Path: "/", Format: FormatAny, Basic: o.Basic, OAuth: o.OAuth}},
-		Received:  func(r Receipt) { journal.print(r.line()) },
-		Problem:   func(text string) { journal.print(time.Now().Format(timeOfDay) + " " + explained(text)) },
+		Received: func(r Receipt) {
+			text := r.line()
+			if o.Headers {
+				text += r.headers()
+			}
+			journal.print(text)
+		},
+		Problem: func(text string) { journal.print(time.Now().Format(timeOfDay) + " " + explained(text)) },
 	}
 	if o.Faults.any() {
 		ro.Misbehave = o.Faults.spread()
@@ -138,6 +146,17 @@ func (r Receipt) line() string {
 	}
 	if r.Test {
 		b.WriteString("  test")
+	}
+	return b.String()
+}
+
+// headers lists the request's headers, one a line, in order.
+func (r Receipt) headers() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		for _, value := range r.Headers[name] {
+			fmt.Fprintf(&b, "\n    %s: %s", printable(name), printable(value))
+		}
 	}
 	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,7 +31,10 @@ func taken(t *testing.T, o ReceiverOptions) (*fixture, func() Receipt) {
 			if time.Since(r.Time) > time.Minute || r.Protocol != "HTTP/2.0" {
 				t.Errorf("receipt of %v over %s", r.Time, r.Protocol)
 			}
-			r.Time, r.Protocol = time.Time{}, ""
+			if media, who := r.Headers.Get("Content-Type"), r.Headers.Get("Authorization"); media == "" || who != "Basic ***" {
+				t.Errorf("receipt with the headers %v", r.Headers)
+			}
+			r.Time, r.Protocol, r.Headers = time.Time{}, "", nil
 			return r
 		case <-t.Context().Done():
 			t.Fatal("no receipt")
@@ -169,6 +173,10 @@ func TestReceiptLine(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
+	r := Receipt{Headers: http.Header{"X-B": {"2", "1\x07"}, "Webhook-Id": {"b1"}}}
+	if got, want := r.headers(), "\n    Webhook-Id: b1\n    X-B: 2\n    X-B: 1 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestTotals(t *testing.T) {
@@ -202,7 +210,7 @@ func TestReceive(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Receive(ctx, ReceiveOptions{
-			Address: "127.0.0.1:0", Hosts: []string{"receiver.test"}, CAOut: ca, OAuth: oauth, Faults: Faults{Status: 429, StatusPercent: 50}, Output: out,
+			Address: "127.0.0.1:0", Hosts: []string{"receiver.test"}, CAOut: ca, OAuth: oauth, Faults: Faults{Status: 429, StatusPercent: 50}, Headers: true, Output: out,
 		})
 	}()
 	intro := <-out.lines
@@ -230,6 +238,25 @@ func TestReceive(t *testing.T) {
 		t.Error("trusted without a reason")
 	}
 	for !strings.Contains(<-out.lines, "bad certificate (") { // the other one may say that it ended early
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://"+address[1]+"/events", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("u", "guessed")
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	transport.CloseIdleConnections()
+	shown := <-out.lines
+	for !strings.Contains(shown, "PUT /events") { // what else there is to say of the handshakes
+		shown = <-out.lines
+	}
+	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(shown, " 401 PUT /events json") || !strings.Contains(shown, "\n    Authorization: Basic ***\n") {
+		t.Errorf("%d, shown as %s", resp.StatusCode, shown)
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -27,6 +27,7 @@ type receiveFlags struct {
 	basic, oauth, secretFile     string
 	hosts                        []string
 	delay, retryAfter, tokenLife time.Duration
+	headers                      bool
 	reset, remember              int
 	lookup                       func(string) (string, bool) // of environment variables
 	prompt                       func(ctx context.Context, what string) (settings.Secret, bool)
@@ -63,6 +64,7 @@ The password of --basic and the secret of --oauth are taken from the variable
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8443", "address to listen on")
 	c.Flags().StringSliceVar(&f.hosts, "host", nil, "more names or addresses that the certificate holds for")
 	c.Flags().StringVar(&f.caOut, "ca-out", "", "write the certificate to trust to this file instead of printing it")
+	c.Flags().BoolVar(&f.headers, "headers", false, "print the headers of each request as well, without credentials")
 	c.Flags().StringVar(&f.basic, "basic", "", "ask for this user and a password")
 	c.Flags().StringVar(&f.oauth, "oauth", "", "ask for a token of this client, and issue them at "+demo.TokenPath)
 	c.Flags().StringVar(&f.secretFile, "secret-file", "", "file with the password or the client's secret")
@@ -78,7 +80,7 @@ The password of --basic and the secret of --oauth are taken from the variable
 }
 
 func (f *receiveFlags) options(ctx context.Context, cmd *cobra.Command) (demo.ReceiveOptions, error) {
-	o := demo.ReceiveOptions{Address: f.listen, Hosts: f.hosts, CAOut: f.caOut, TokenLife: f.tokenLife, Remember: f.remember}
+	o := demo.ReceiveOptions{Address: f.listen, Hosts: f.hosts, CAOut: f.caOut, TokenLife: f.tokenLife, Remember: f.remember, Headers: f.headers}
 	host, _, err := net.SplitHostPort(f.listen)
 	changed := cmd.Flags().Changed
 	switch {

@@ -60,7 +60,7 @@ func TestReceiveFlags(t *testing.T) {
 		}},
 		{"--fail 301:7% --reset=20", "", func(o *demo.ReceiveOptions) { o.Faults = demo.Faults{Status: 301, StatusPercent: 7, ResetPercent: 20} }},
 		{"--reset", "", func(o *demo.ReceiveOptions) { o.Faults = demo.Faults{ResetPercent: 100} }},
-		{"--max-body 512KB --remember 10", "", func(o *demo.ReceiveOptions) { o.MaxBody, o.Remember = 512_000, 10 }},
+		{"--max-body 512KB --remember 10 --headers", "", func(o *demo.ReceiveOptions) { o.MaxBody, o.Remember, o.Headers = 512_000, 10, true }},
 	} {
 		want := demo.ReceiveOptions{
 			Address: "127.0.0.1:8443", Hosts: []string{"127.0.0.1", name}, TokenLife: 5 * time.Minute, MaxBody: 64 << 20, Remember: demo.DefaultRemember,
