@@ -219,7 +219,8 @@ func (m *machine) throttle(now time.Time, a *attempt, p piece, c Cause, retryAft
 	if m.pause.since.IsZero() {
 		m.pause.since = now
 	}
-	if now.Sub(m.pause.since) >= throttlePatience {
+	m.pause.cause = c
+	if !now.Before(m.pause.overdue()) {
 		m.pause.since = time.Time{}
 		m.fail(now, a.d, p, c, retryAfter)
 		return

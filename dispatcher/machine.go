@@ -89,7 +89,16 @@ type machine struct {
 // pause is throttling: no attempt starts before until.
 type pause struct {
 	since, until time.Time
+	cause        Cause
 	waits        waits
+}
+
+// overdue is when throttling has lasted for too long; zero while there is none.
+func (p *pause) overdue() time.Time {
+	if p.since.IsZero() {
+		return time.Time{}
+	}
+	return p.since.Add(throttlePatience)
 }
 
 func newMachine(r rules, f format, eff effects, rnd *rand.Rand) *machine {
@@ -188,6 +197,7 @@ func (m *machine) start(now time.Time) {
 		return
 	}
 	if now.Before(m.pause.until) {
+		m.losePatience(now)
 		return
 	}
 	m.settleSuspects(now)
@@ -276,6 +286,9 @@ func (m *machine) wake(now time.Time) time.Time {
 	}
 	if now.Before(m.pause.until) {
 		sooner(m.pause.until)
+		if m.policy == Hold {
+			sooner(m.pause.overdue())
+		}
 		return at
 	}
 	active := 0

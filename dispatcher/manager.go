@@ -82,14 +82,14 @@ func NewManager(o ManagerOptions) (*Manager, error) {
 
 func (m *Manager) newWork(env *settings.Environment, e *settings.Export, group string, built *Outgoing, logger *slog.Logger) *work {
 	w := &work{env: env, export: e, group: group, endpoint: built, teller: &teller{log: logger}}
+	revoke, rebalance := patience(e.Custom.RequestTimeout)
 	w.member = consumer.NewMember(consumer.Options{
 		Kafka: m.o.Kafka, Topic: env.Topic, Group: group, InstanceID: instanceOf(m.o.File.Kafka.InstanceID, e.ID),
 		Logger: logger, Start: startOf(e.Custom.StartFrom),
-		Revoke: func(ctx context.Context, claims []consumer.Claim) { w.pipeline.Revoke(ctx, claims) },
-		Lost:   func(claims []consumer.Claim) { w.pipeline.Lost(claims) },
-		Notice: w.teller.notice,
-		// An attempt on the wire is waited for when a partition leaves.
-		RevokeTimeout: max(30*time.Second, e.Custom.RequestTimeout),
+		Revoke:        func(ctx context.Context, claims []consumer.Claim) { w.pipeline.Revoke(ctx, claims) },
+		Lost:          func(claims []consumer.Claim) { w.pipeline.Lost(claims) },
+		Notice:        w.teller.notice,
+		RevokeTimeout: revoke, RebalanceTimeout: rebalance,
 	})
 	o := pipelineOptions(env, e, built)
 	o.Letters, o.Source, o.Logger = m.o.Letters, w.member, logger
@@ -101,6 +101,14 @@ func (m *Manager) newWork(env *settings.Environment, e *settings.Export, group s
 	}
 	w.pipeline = NewPipeline(o)
 	return w
+}
+
+// patience is how long a leaving partition waits for an attempt on the wire, and
+// how long the group waits for a member that does so: longer, or the member
+// would lose all its partitions over giving one back.
+func patience(requestTimeout time.Duration) (revoke, rebalance time.Duration) {
+	revoke = max(30*time.Second, requestTimeout)
+	return revoke, revoke + 30*time.Second
 }
 
 // Run works until ctx is done, then ends gracefully within grace: reading

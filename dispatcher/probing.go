@@ -36,6 +36,20 @@ func (m *machine) blame(now time.Time, d *delivery, c Cause, sessions int, atLea
 	m.eff.tell(Event{Kind: ProbeFailed, Cause: c, Wait: m.hold.at.Sub(now), Since: m.hold.since})
 }
 
+// losePatience holds when throttling has lasted for too long although the time
+// that the destination asked for is not over: nothing is sent before, but
+// somebody is told. Other policies decide with the next answer.
+func (m *machine) losePatience(now time.Time) {
+	if m.policy != Hold || m.pause.since.IsZero() || now.Before(m.pause.overdue()) {
+		return
+	}
+	m.pause.since = time.Time{}
+	if len(m.queue) > 0 {
+		d := m.queue[0]
+		m.blame(now, d, m.pause.cause, len(d.batch.Items), m.pause.until.Sub(now))
+	}
+}
+
 // putOff goes on with a hold after a probe that was not accepted.
 func (m *machine) putOff(now time.Time, a *attempt, c Cause, atLeast time.Duration) {
 	if !a.probe {

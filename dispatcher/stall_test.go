@@ -245,3 +245,48 @@ func TestEarlierAcceptanceIsNoWitnessForManyItems(t *testing.T) {
 		t.Errorf("%d good sessions became dead letters", len(w.letters))
 	}
 }
+
+// TestLongRetryAfterIsToldInTime: a destination that asks for an hour of rest is
+// obeyed, but 15 minutes without a success are worth an alert all the same.
+func TestLongRetryAfterIsToldInTime(t *testing.T) {
+	w := newWorld(t, testRules(), 8)
+	w.answer = func(*attempt, []int) (sinks.Verdict, time.Duration) {
+		if w.now.Sub(worldStart) >= time.Hour {
+			return sinks.Verdict{Status: 200}, time.Millisecond
+		}
+		v := status(sinks.Throttled, 429)
+		v.RetryAfter = time.Hour
+		return v, time.Millisecond
+	}
+	for i := range 1000 {
+		w.produce(0, i)
+	}
+	w.run(14 * time.Minute)
+	if w.told(Alert) != 0 {
+		t.Error("an alert before 15 minutes of throttling")
+	}
+	w.run(2 * time.Minute)
+	if w.told(Alert) != 1 || w.told(HoldBegan) != 1 {
+		t.Errorf("after 16 minutes: %d alerts, %d holds", w.told(Alert), w.told(HoldBegan))
+	}
+	w.run(43 * time.Minute)
+	if len(w.sent) != 1 {
+		t.Errorf("%d requests within the hour that was asked for", len(w.sent))
+	}
+	w.run(10 * time.Minute)
+	w.conserved()
+	if w.told(Recovered) != 1 {
+		t.Errorf("recovered %d times", w.told(Recovered))
+	}
+}
+
+// TestGroupWaitsForAttempts: giving a partition back may take as long as an
+// attempt, and the group must not throw the member out meanwhile.
+func TestGroupWaitsForAttempts(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Second, 30 * time.Second, 5 * time.Minute} {
+		revoke, rebalance := patience(timeout)
+		if revoke < timeout || revoke < 30*time.Second || rebalance < revoke+10*time.Second || rebalance < time.Minute {
+			t.Errorf("attempts of %v: partitions leave within %v, the group waits %v", timeout, revoke, rebalance)
+		}
+	}
+}
