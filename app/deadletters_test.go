@@ -130,9 +130,7 @@ func TestNoTopicOfDeadLetters(t *testing.T) {
 
 func TestDrop(t *testing.T) {
 	s := newLetterStage(t, "")
-	for i := range 20 {
-		s.write(letter([]string{"lines", "bulk"}[i%2], i))
-	}
+	s.write(letters(20, "lines", "bulk")...)
 	var asked string
 	answer := false
 	o := DeadLetterOptions{

@@ -124,6 +124,15 @@ func letter(sink string, i int) deadletter.Letter {
 	return l
 }
 
+// letters are letters 0..n-1, of the sinks in turn.
+func letters(n int, sinks ...string) []deadletter.Letter {
+	all := make([]deadletter.Letter, n)
+	for i := range all {
+		all[i] = letter(sinks[i%len(sinks)], i)
+	}
+	return all
+}
+
 func (s *letterStage) write(all ...deadletter.Letter) {
 	s.t.Helper()
 	if err := s.letters.Write(s.t.Context(), all); err != nil {
