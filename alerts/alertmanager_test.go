@@ -99,7 +99,7 @@ func managed(t *testing.T, m *manager) (*Alertmanager, *Metrics) {
 	metrics := NewMetrics()
 	u := &url.URL{Scheme: "https", Host: "alerts.example", Path: "/prefix/", RawQuery: "key=hunter2-key"}
 	a := newAlertmanager("alertmanager-1", u, Outgoing{
-		Transport: &exchange{next: inside{m}, timeout: sendTimeout}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler),
+		Transport: &Transport{next: inside{m}, timeout: sendTimeout}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -249,7 +249,7 @@ func TestAlertmanagerKeepsItsKey(t *testing.T) {
 		var guard sync.Mutex
 		address := &url.URL{Scheme: "https", Host: "alerts.example", RawQuery: "key=hunter2-key"}
 		a := newAlertmanager("alertmanager-1", address, Outgoing{
-			Transport: &exchange{next: inside{&manager{status: 500}}, timeout: sendTimeout}, Metrics: NewMetrics(),
+			Transport: &Transport{next: inside{&manager{status: 500}}, timeout: sendTimeout}, Metrics: NewMetrics(),
 			Logger: slog.New(slog.NewTextHandler(locked{&guard, &log}, nil)),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -281,5 +281,5 @@ func trusting(t *testing.T, server *httptest.Server, rules egress.Rules) http.Ro
 	t.Helper()
 	inner := egress.NewTransport(egress.Options{Rules: rules, RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
 	t.Cleanup(inner.CloseIdleConnections)
-	return &exchange{next: inner, timeout: sendTimeout}
+	return &Transport{next: inner, timeout: sendTimeout}
 }

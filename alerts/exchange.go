@@ -51,16 +51,29 @@ func plain(err error) string {
 	return err.Error()
 }
 
-// exchange is a transport for small requests: it bounds an exchange in time
-// and its answer in size, follows no redirect, and takes every answer but a 2xx
-// for an error. Its errors are *exchangeError.
-type exchange struct {
+// Transport is the way out of notifications: small requests. It bounds an
+// exchange in time and its answer in size, follows no redirect, and takes every
+// answer but a 2xx for an error. Its errors show no URL.
+type Transport struct {
 	next    http.RoundTripper
 	timeout time.Duration
 }
 
+// NewTransport returns a transport by the house's rules. The caller closes its
+// idle connections.
+func NewTransport(rules egress.Rules) *Transport {
+	return &Transport{next: egress.NewTransport(egress.Options{Rules: rules, MaxConns: 2}), timeout: sendTimeout}
+}
+
+// CloseIdleConnections closes what is kept open for a next request.
+func (x *Transport) CloseIdleConnections() {
+	if closing, ok := x.next.(interface{ CloseIdleConnections() }); ok {
+		closing.CloseIdleConnections()
+	}
+}
+
 // RoundTrip sends a request and returns its whole answer.
-func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+func (x *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), x.timeout)
 	defer cancel()
 	host := req.URL.Host
@@ -78,9 +91,4 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
-}
-
-// NewTransport returns the way out of notifications.
-func NewTransport(rules egress.Rules) http.RoundTripper {
-	return &exchange{next: egress.NewTransport(egress.Options{Rules: rules, MaxConns: 2}), timeout: sendTimeout}
 }

@@ -26,6 +26,7 @@ type alarm struct {
 	status  func() []dispatcher.SinkStatus
 	certs   *certificateWatch
 	topics  *topicWatch
+	end     func() // closes connections
 
 	mu      sync.Mutex
 	exports map[string]exportOf // by sink
@@ -36,15 +37,16 @@ type exportOf struct {
 	topic  string
 }
 
-// notifiers are the ways to people that a configuration names.
-func notifiers(file *settings.File, metrics *alerts.Metrics, log *slog.Logger) ([]alerts.Notifier, error) {
+// notifiers are the ways to people that a configuration names; end closes their
+// connections.
+func notifiers(file *settings.File, metrics *alerts.Metrics, log *slog.Logger) (all []alerts.Notifier, end func(), err error) {
 	rules := rulesOf(file)
-	out := alerts.Outgoing{Rules: rules, Transport: alerts.NewTransport(rules), Metrics: metrics, Logger: log}
-	all, err := alerts.NewShoutrrr(file.Alerts.Shoutrrr, out)
-	if err != nil {
-		return nil, fmt.Errorf("preparing notifications: %w", err)
+	way := alerts.NewTransport(rules)
+	out := alerts.Outgoing{Rules: rules, Transport: way, Metrics: metrics, Logger: log}
+	if all, err = alerts.NewShoutrrr(file.Alerts.Shoutrrr, out); err != nil {
+		return nil, nil, fmt.Errorf("preparing notifications: %w", err)
 	}
-	return append(all, alerts.NewAlertmanagers(file.Alerts.Alertmanager, out)...), nil
+	return append(all, alerts.NewAlertmanagers(file.Alerts.Alertmanager, out)...), way.CloseIdleConnections, nil
 }
 
 func rulesOf(file *settings.File) egress.Rules {
@@ -57,10 +59,11 @@ func newAlarm(file *settings.File, kafka *consumer.Kafka, status func() []dispat
 		metrics: alerts.NewMetrics(), status: status,
 		certs: &certificateWatch{log: log}, topics: &topicWatch{client: kafka.Client(), log: log},
 	}
-	all, err := notifiers(file, a.metrics, log)
+	all, end, err := notifiers(file, a.metrics, log)
 	if err != nil {
 		return nil, err
 	}
+	a.end = end
 	a.use(file)
 	a.runner = alerts.NewRunner(alerts.Options{Poll: a.readings, Notifiers: all, Metrics: a.metrics, Logger: log})
 	return a, nil
@@ -87,6 +90,7 @@ func (a *alarm) use(file *settings.File) {
 // run works until ctx is done.
 func (a *alarm) run(ctx context.Context) {
 	var running sync.WaitGroup
+	defer a.end()
 	defer running.Wait()
 	running.Go(func() { a.certs.run(ctx) })
 	running.Go(func() { a.topics.run(ctx) })
@@ -197,10 +201,11 @@ var errNotNotified = errors.New("a trial notification was not accepted")
 // TestAlerts sends a trial notification to each notifier of a configuration,
 // one after the other, and prints what became of it.
 func TestAlerts(ctx context.Context, o AlertsTestOptions) error {
-	all, err := notifiers(o.File, alerts.NewMetrics(), o.Logger)
+	all, end, err := notifiers(o.File, alerts.NewMetrics(), o.Logger)
 	if err != nil {
 		return err
 	}
+	defer end()
 	if len(all) == 0 {
 		_, _ = fmt.Fprintln(o.Stdout, "The configuration names nobody to notify: alerts.shoutrrr and alerts.alertmanager are empty. The log has every alert.")
 		return nil
