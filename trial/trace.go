@@ -75,16 +75,27 @@ func (w *watcher) reset() {
 	w.endpoint, w.token, w.steps = nil, nil, nil
 }
 
-// seen returns the latest requests and all steps.
-func (w *watcher) seen() (endpoint, token *call, steps []Step) {
+// outcome is how a request ended, or how far it is.
+type outcome struct {
+	phase  phase
+	err    error // as the transport gave it
+	header http.Header
+}
+
+// seen returns how the latest requests ended, nil for one that was not made,
+// and all steps.
+func (w *watcher) seen() (endpoint, token *outcome, steps []Step) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range []*call{w.endpoint, w.token} {
-		if c != nil && !c.closed {
-			c.finish(nil)
+	end := func(c *call) *outcome {
+		if c == nil {
+			return nil
 		}
+		c.finish(nil)
+		return &outcome{phase: c.phase, err: c.err, header: c.header}
 	}
-	return w.endpoint, w.token, slices.Clone(w.steps)
+	endpoint, token = end(w.endpoint), end(w.token)
+	return endpoint, token, slices.Clone(w.steps)
 }
 
 // watch stands around a way out; it is the Watch of dispatcher.OutgoingOptions.
