@@ -128,6 +128,9 @@ func (m *machine) open(c consumer.Claim) bool {
 	if ended, ok := m.gone[c.Partition]; m.leaving[c] || ok && c.Epoch <= ended {
 		return false
 	}
+	if m.prefix.newer(c.Partition, c.Epoch) {
+		return false
+	}
 	m.run = m.prefix.own(c.Partition, c.Epoch)
 	m.tally = m.counts.partition(c.Partition)
 	return true

@@ -40,6 +40,13 @@ func (p *prefix) own(partition int32, epoch uint32) *run {
 	return r
 }
 
+// newer tells whether a later ownership of the partition has begun: a fetch of
+// an earlier one must not take its place.
+func (p *prefix) newer(partition int32, epoch uint32) bool {
+	r := p.parts[partition]
+	return r != nil && r.epoch > epoch
+}
+
 // drop forgets a partition that was revoked or lost.
 func (p *prefix) drop(partition int32, epoch uint32) {
 	if r := p.parts[partition]; r != nil && r.epoch == epoch {

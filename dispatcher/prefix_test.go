@@ -3,6 +3,9 @@ package dispatcher
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"sessionexport/consumer"
 )
 
 // marks notes what may be committed.
@@ -174,5 +177,15 @@ func TestPrefixInRandomOrder(t *testing.T) {
 		if got := p.own(0, 1).next; got != records {
 			t.Fatalf("seed %d: ended at %d", seed, got)
 		}
+	}
+}
+
+func TestAnEarlierOwnershipNeverTakesTheLatersPlace(t *testing.T) {
+	w := newWorld(t, testRules(), 1)
+	w.produce(0, 0)
+	w.own(0)
+	w.run(time.Second) // session 0 waits in the batch that fills
+	if w.m.open(consumer.Claim{Partition: 0, Epoch: w.epochs[0] - 1}) {
+		t.Error("a fetch of an ownership that ended was taken")
 	}
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -288,5 +289,41 @@ func TestGroupWaitsForAttempts(t *testing.T) {
 		if revoke < timeout || revoke < 30*time.Second || rebalance < revoke+10*time.Second || rebalance < time.Minute {
 			t.Errorf("attempts of %v: partitions leave within %v, the group waits %v", timeout, revoke, rebalance)
 		}
+	}
+}
+
+// shopOnly is a management zone of one application.
+type shopOnly struct{}
+
+func (shopOnly) Match(application []byte) bool { return string(application) == "shop" }
+
+// TestOutOfScopeLooksLikeNoLag: what is skipped is committed without a delivery,
+// and what is in scope between is not committed before it.
+func TestOutOfScopeLooksLikeNoLag(t *testing.T) {
+	r := testRules()
+	r.zone = shopOnly{}
+	w := newWorld(t, r, 9)
+	in := func(id int) {
+		w.raw(0, id, fmt.Sprintf(`{"tenantId":"t","userSessionId":"%d","startTime":1,"userActions":[{"application":"shop"}]}`, id))
+	}
+	for i := range 500 {
+		w.produce(0, -1-i)
+	}
+	w.run(time.Second)
+	if w.committed[0] != 500 {
+		t.Fatalf("committed %d of 500 records that are out of scope", w.committed[0])
+	}
+	in(1)
+	for i := range 500 {
+		w.produce(0, -1000-i)
+	}
+	w.run(time.Second)
+	if w.committed[0] != 500 {
+		t.Fatalf("committed %d, the session at 500 is not delivered yet", w.committed[0])
+	}
+	w.run(time.Minute)
+	w.conserved()
+	if c := w.m.counts.Partitions[0]; c.OutOfScope != 1000 || c.Delivered != 1 || w.committed[0] != 1001 {
+		t.Errorf("%+v, committed %d", *c, w.committed[0])
 	}
 }
