@@ -82,7 +82,7 @@ func (t *Topic) layout(ctx context.Context) (*metadata.ResponseTopic, []int32, e
 	}
 	all := make([]int32, len(layout.Partitions))
 	for i := range all {
-		all[i] = int32(i) //nolint:gosec // far fewer
+		all[i] = int32(i)
 	}
 	return layout, all, nil
 }

@@ -20,11 +20,11 @@ const (
 	// DefaultWindow is how old they may be; reference: the last seven days.
 	DefaultWindow = 7 * 24 * time.Hour
 
-	// DefaultRecords and DefaultBytes bound what a search reads: it takes
-	// seconds, however long the topic is and however rare the sessions in
-	// scope.
+	// DefaultRecords bounds what a search reads: it takes seconds, however long
+	// the topic is and however rare the sessions in scope.
 	DefaultRecords = 100_000
-	DefaultBytes   = 64 << 20
+	// DefaultBytes bounds what it fetches.
+	DefaultBytes = 64 << 20
 )
 
 const (

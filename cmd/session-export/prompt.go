@@ -25,7 +25,7 @@ func askSecret(ctx context.Context, path string) (settings.Secret, bool) {
 // readSecret reads one line from a terminal without echo. When ctx ends first,
 // the echo is switched on again.
 func readSecret(ctx context.Context, tty *os.File, out io.Writer, path string) (settings.Secret, bool) {
-	fd := int(tty.Fd()) //nolint:gosec // descriptors are small
+	fd := int(tty.Fd())
 	before, err := term.GetState(fd)
 	if err != nil { // no terminal
 		return settings.Secret{}, false
