@@ -85,6 +85,14 @@ func (m *Alertmanager) Name() string { return m.name }
 // Tell notes how an alert is now.
 func (m *Alertmanager) Tell(n Notification) {
 	m.mu.Lock()
+	before, known := m.alerts[n.Key]
+	if n.Silent {
+		if !known || before.State == Resolved {
+			m.mu.Unlock()
+			return
+		}
+		n.State = Resolved // here
+	}
 	m.alerts[n.Key] = n
 	m.mu.Unlock()
 	select {

@@ -207,6 +207,33 @@ func TestAlertmanagerMergesInstances(t *testing.T) {
 	})
 }
 
+// An alert of a sink that became silent must not stay open there for ever.
+func TestAlertmanagerTakesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &manager{}
+		a, _ := managed(t, m)
+		n := about("shop", Repeated)
+		n.Silent = true
+		a.Tell(n)
+		time.Sleep(2 * time.Minute)
+		if posts, _ := m.seen(); posts != 0 {
+			t.Errorf("%d posts of a silent sink", posts)
+		}
+		a.Tell(about("shop", Opened))
+		synctest.Wait()
+		if len(m.firing(time.Now())) != 1 {
+			t.Error("nothing fires")
+		}
+		time.Sleep(time.Minute)
+		n.At = time.Now()
+		a.Tell(n)
+		synctest.Wait()
+		if got := m.firing(time.Now()); len(got) != 0 {
+			t.Errorf("%d alerts fire", len(got))
+		}
+	})
+}
+
 func TestAlertmanagerOverTLS(t *testing.T) {
 	m := &manager{}
 	server := httptest.NewTLSServer(m)

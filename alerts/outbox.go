@@ -50,6 +50,10 @@ func (o *outbox) Name() string { return o.name }
 func (o *outbox) Tell(n Notification) {
 	o.mu.Lock()
 	o.waiting = slices.DeleteFunc(o.waiting, func(w Notification) bool { return w.Key == n.Key })
+	if n.Silent {
+		o.mu.Unlock()
+		return
+	}
 	if len(o.waiting) >= outboxSize {
 		o.waiting = slices.Delete(o.waiting, 0, 1)
 		o.metrics.add(o.name, resultDropped, 1)

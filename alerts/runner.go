@@ -22,7 +22,8 @@ const (
 type Notifier interface {
 	// Name tells notifiers apart in logs and metrics; it shows no secret.
 	Name() string
-	// Tell takes a notification and returns at once.
+	// Tell takes a notification and returns at once. A silent one is not
+	// told, and takes back what was: its sink became silent in between.
 	Tell(n Notification)
 	// Run delivers what was told until ctx is done.
 	Run(ctx context.Context)
@@ -111,9 +112,6 @@ func (r *Runner) read(ctx context.Context) {
 func (r *Runner) tell(told []Notification) {
 	for _, n := range told {
 		r.log(n)
-		if n.Silent {
-			continue
-		}
 		for _, to := range r.o.Notifiers {
 			to.Tell(n)
 		}

@@ -28,6 +28,9 @@ func (s *sketch) Run(ctx context.Context)                 { <-ctx.Done() }
 func (s *sketch) Try(context.Context, Notification) error { return nil }
 
 func (s *sketch) Tell(n Notification) {
+	if n.Silent {
+		return
+	}
 	s.mu.Lock()
 	s.notes = append(s.notes, fmt.Sprintf("%s %s waiting=%d", n.State, n.Cause, n.Waiting))
 	s.mu.Unlock()
@@ -256,6 +259,24 @@ func TestOutboxRepeatsAndReplaces(t *testing.T) {
 			t.Errorf("%d attempts", n)
 		}
 		results(t, m, 2, n-2, 0)
+	})
+}
+
+// A sink that becomes silent is told no more.
+func TestOutboxTakesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{err: errors.New("away")}
+		o, _ := posting(t, d)
+		o.Tell(about("a", Opened))
+		time.Sleep(time.Second)
+		silent := about("a", Resolved)
+		silent.Silent = true
+		o.Tell(silent)
+		d.set(nil, false)
+		time.Sleep(time.Hour)
+		if d.all() != "" {
+			t.Errorf("sent %q", d.all())
+		}
 	})
 }
 

@@ -25,10 +25,10 @@ import (
 // services are those whose requests take net/http's default transport, in
 // whose place the house's own stands, and mail. Left out are the ones that
 // bring a transport of their own, past proxies and egress rules (gotify,
-// mattermost, ntfy; `generic` reaches them), and `logger`, since the log is
-// told in any case.
+// mattermost, ntfy; `generic` reaches them), `matrix`, which logs in when its URL
+// is read, and `logger`, since the log is told in any case.
 var services = []string{
-	"bark", "discord", "generic", "googlechat", "hangouts", "ifttt", "join", "lark", "matrix", "notifiarr", "opsgenie",
+	"bark", "discord", "generic", "googlechat", "hangouts", "ifttt", "join", "lark", "notifiarr", "opsgenie",
 	"pagerduty", "pushbullet", "pushover", "rocketchat", "signal", "slack", mail, "teams", "telegram", "wecom", "zulip",
 }
 
@@ -96,7 +96,7 @@ func newService(text string, o Outgoing) (*service, string) {
 	if !slices.Contains(services, scheme) {
 		return nil, "names a service that is not supported; there are " + strings.Join(services, ", ")
 	}
-	s := &service{scheme: scheme, rules: o.Rules, scrub: scrubber(u)}
+	s := &service{scheme: scheme, rules: o.Rules, scrub: scrubber(text, u)}
 	s.titled = slices.Contains(titled, scheme) || scheme == "generic" && u.Query().Get("template") != ""
 	for name := range u.Query() {
 		if plain := strings.ToLower(strings.Trim(name, "_@$")); (plain == "skiptlsverify" || plain == "insecureskipverify") && u.Query().Get(name) != "no" {
@@ -111,7 +111,11 @@ func newService(text string, o Outgoing) (*service, string) {
 		s.host = net.JoinHostPort(u.Hostname(), port)
 	}
 	// A router without a logger discards what services log: URLs and answers.
-	if s.sender, err = new(router.ServiceRouter).Locate(text); err != nil {
+	err = guarded(func() (err error) {
+		s.sender, err = new(router.ServiceRouter).Locate(text)
+		return err
+	})
+	if err != nil {
 		return nil, "is not the URL of a " + scheme + " service: see the library's documentation of it"
 	}
 	return s, ""
@@ -134,7 +138,7 @@ func (s *service) send(ctx context.Context, n Notification) error {
 	done := make(chan error, 1)
 	go func() {
 		defer s.stuck.Add(-1)
-		done <- s.sender.Send(message, &params)
+		done <- guarded(func() error { return s.sender.Send(message, &params) })
 	}()
 	select {
 	case err := <-done:
@@ -142,6 +146,16 @@ func (s *service) send(ctx context.Context, n Notification) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s: no answer in time", s.scheme)
 	}
+}
+
+// guarded calls the library: a mistake in a service must not end the process.
+func guarded(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the service failed: %v", p)
+		}
+	}()
+	return call()
 }
 
 // titled are the services that show a title beside the message; the others
@@ -190,7 +204,7 @@ var anyURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"']+`)
 
 // scrubber replaces everything of a URL that may be a secret: all of it but
 // the scheme.
-func scrubber(u *url.URL) *strings.Replacer {
+func scrubber(text string, u *url.URL) *strings.Replacer {
 	seen := map[string]bool{}
 	add := func(texts ...string) {
 		for _, t := range texts {
@@ -205,8 +219,8 @@ func scrubber(u *url.URL) *strings.Replacer {
 			add(strings.FieldsFunc(t, func(r rune) bool { return strings.ContainsRune("/:-@,;=&", r) })...)
 		}
 	}
-	add(u.String())
-	parts(u.Host, u.Opaque, u.Path)
+	add(text, u.String())
+	parts(u.Host, u.Opaque, u.Path, u.Fragment)
 	if u.User != nil {
 		password, _ := u.User.Password()
 		add(u.User.String())

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
 	"sessionexport/egress"
 	"sessionexport/settings"
 )
@@ -153,12 +155,13 @@ func TestExplainScrubs(t *testing.T) {
 
 func TestServiceURLs(t *testing.T) {
 	for address, want := range map[string]string{
-		"://hunter2":                               "is not a URL",
-		"hunter2://hunter2":                        "names a service that is not supported",
-		"logger://":                                "names a service that is not supported",
-		"ntfy://hunter2@example.com/topic":         "names a service that is not supported",
-		"slack://hunter2":                          "is not the URL of a slack service",
-		"smtp://u:hunter2@example.com/?to=hunter2": "is not the URL of a smtp service",
+		"://hunter2":                                          "is not a URL",
+		"hunter2://hunter2":                                   "names a service that is not supported",
+		"logger://":                                           "names a service that is not supported",
+		"ntfy://hunter2@example.com/topic":                    "names a service that is not supported",
+		"matrix://u:hunter2@example.com/?rooms=!r":            "names a service that is not supported",
+		"slack://hunter2":                                     "is not the URL of a slack service",
+		"smtp://u:hunter2@example.com/?to=hunter2":            "is not the URL of a smtp service",
 		"smtp://e.com:587/?from=a@b&to=c@d&skiptlsverify=yes": "switches the check of certificates off",
 	} {
 		_, err := NewShoutrrr([]settings.Secret{settings.NewSecret(address)}, outgoing(nil, io.Discard))
@@ -345,3 +348,42 @@ func TestOutboxLogShowsNoSecret(t *testing.T) {
 type writer func(p []byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// panicking is a service with a mistake.
+type panicking struct{ types.Service }
+
+func (panicking) Send(string, *types.Params) error { panic("index out of range") }
+
+func TestServiceThatPanics(t *testing.T) {
+	s, problem := newService("generic://example.com/path", outgoing(nil, io.Discard))
+	if problem != "" {
+		t.Fatal(problem)
+	}
+	s.sender = panicking{}
+	if err := s.send(t.Context(), failure()); err == nil || !strings.Contains(err.Error(), "index out of range") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// No URL makes the service fail, and no refusal quotes it.
+func FuzzServiceURL(f *testing.F) {
+	for _, seed := range []string{
+		"slack://hook:TAAAAAAAA-BBBBBBBBB-123456789123456789123456@webhook", "generic+https://u:p@example.com:1/a?b=c&@d=e&$f=g",
+		"smtp://u:p@example.com:587/?from=a@b.c&to=d@e.f", "discord://t@i", "telegram://1:A@telegram?chats=@c", "teams://a@b/c/d?host=x.y",
+		"matrix://u:p@h/?rooms=!r", "zulip://b:k@h/?stream=s", "opsgenie://h/k", "smtp://", "://", "generic://[::1]:99999/",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, problem := newService(text, Outgoing{})
+		if (s == nil) == (problem == "") {
+			t.Errorf("%v, %q", s, problem)
+		}
+		if s == nil {
+			return
+		}
+		if got := s.explain(errors.New("sending to " + text + " failed")).Error(); len(text) > 30 && strings.Contains(got, text) {
+			t.Errorf("%q shows the URL", got)
+		}
+	})
+}
