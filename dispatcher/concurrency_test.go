@@ -193,7 +193,7 @@ func (c *cluster) disown(partition int32) {
 // nothing is marked unfinished or unowned, nobody waits longer than promised,
 // and all is finished in the end.
 func TestPipelineAmongRebalances(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(movingClusters) {
 		synctest.Test(t, func(t *testing.T) { amongRebalances(t, seed) })
 	}
 }

@@ -18,7 +18,7 @@ import (
 // every mark), everything is finished once the faults end, good sessions are
 // not given up but with a witness, and the conservation equation holds.
 func TestRandomSchedules(t *testing.T) {
-	n := 1000
+	n := schedules
 	if testing.Short() {
 		n = 100
 	}
