@@ -16,7 +16,7 @@ import (
 const (
 	// letterFetch in bytes is asked for at once; a broker sends one record batch
 	// whole, however large it is.
-	letterFetch = 4 << 20
+	letterFetch = 256 << 10
 	// letterWait is how long a broker may wait for bytes that it does not have;
 	// it has them, as nothing behind the end of the snapshot is asked for.
 	letterWait = 500 * time.Millisecond
