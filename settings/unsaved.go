@@ -25,7 +25,7 @@ func ParseUnsaved(data []byte, name string, p Place, ask func(path string) (Secr
 	if root.kind != mapping {
 		return Export{}, Problems{{File: name, Message: "is " + root.kind.String(), Want: "a mapping: one export"}}
 	}
-	if root.child("id") == nil {
+	if p.Origin == FromFile && root.child("id") == nil {
 		root.entries = append(root.entries, entry{key: "id", value: &node{kind: text, text: unsavedID}})
 	}
 	if ask != nil {

@@ -105,3 +105,27 @@ func TestParseUnsavedForms(t *testing.T) {
 		}
 	}
 }
+
+// Whatever stands in a file, it is an export or it has problems, and a secret
+// that was asked for is in none of them.
+func FuzzParseUnsaved(f *testing.F) {
+	f.Add(fmt.Sprintf(unsaved, "{active: true, authType: basic, basicAuth: {username: u}}"))
+	f.Add("- " + strings.ReplaceAll(fmt.Sprintf(unsaved, "{active: false}"), "\n", "\n  "))
+	f.Add(`{"authentication": {"active": true, "authType": "oauth2", "oAuth2": {"clientSecret": "***001***"}}}`)
+	f.Add("authentication: &a {active: true, authType: basic, basicAuth: *a}")
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := ParseUnsaved([]byte(text), "x.yaml", Place{Origin: FromAPI}, func(string) (Secret, bool) {
+			return NewSecret("hush-hush-answer"), true
+		})
+		var problems Problems
+		switch {
+		case err != nil && (!errors.As(err, &problems) || len(problems) == 0):
+			t.Errorf("error %v", err)
+		case err == nil && e.EndpointDefinition.EndpointURL.Empty():
+			t.Errorf("an export without an endpoint: %+v", e)
+		}
+		if all := fmt.Sprintf("%+v %v", e, err); strings.Contains(all, "hush-hush-answer") && !strings.Contains(text, "hush-hush-answer") {
+			t.Errorf("the secret is shown: %s", all)
+		}
+	})
+}

@@ -136,9 +136,12 @@ func (r *Report) Write(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%s\n", wrapped("likely cause: ", a.Cause))
 		fmt.Fprintf(&b, "%s\n", wrapped("what to do:   ", a.Remedy))
 	}
-	if r.Delivered {
+	switch {
+	case r.Delivered:
 		fmt.Fprintf(&b, "\ndelivered: %s\n", plural(r.Sessions, "session"))
-	} else {
+	case r.Verdict == sinks.Delivered.String():
+		fmt.Fprintf(&b, "\nnot delivered as a whole: %s arrived, the format cannot carry the others\n", plural(r.Sessions, "session"))
+	default:
 		b.WriteString("\nnot delivered\n")
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {

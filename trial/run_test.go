@@ -198,7 +198,8 @@ func TestTestTellsWhatTheFormatCannotCarry(t *testing.T) {
 	r := sinktest.New(t, sinktest.Options{})
 	report := try(t, setup{url: on(r, "/_bulk"), direct: "indexName: sessions"}.export(t, r.Authority), log, nil)
 	text, _ := renderings(t, report)
-	if report.Delivered || report.Sessions != 4 || !strings.Contains(text, "1 session that the format cannot carry: missing_tenant_id") {
+	if report.Delivered || report.Sessions != 4 || !strings.Contains(text, "1 session that the format cannot carry: missing_tenant_id") ||
+		!strings.Contains(text, "4 sessions arrived") {
 		t.Errorf("report %+v\n%s", report, text)
 	}
 }
