@@ -225,7 +225,7 @@ func TestRetentionOf(t *testing.T) {
 		{"delete", "-1", "1073741824", 0, true},
 		{"compact,delete", "3600000", "1", time.Hour, true},
 		{"compact", "3600000", "1", 0, false},
-		{"delete", "9223372036854775807", "", (1<<63 - 1) / time.Millisecond * time.Millisecond, false},
+		{"delete", "9223372036854775807", "", time.Duration(1<<63 - 1).Truncate(time.Millisecond), false},
 		{"", "", "", 0, false},
 	} {
 		retention, bounded := retentionOf(map[string]string{"cleanup.policy": c.policy, "retention.ms": c.ms, "retention.bytes": c.bytes})
