@@ -85,7 +85,7 @@ func TestDownloadToAFile(t *testing.T) {
 	if err := s.run(downloadTo(to), DeadLetterOptions{Output: deadletter.NDJSON}); err != nil {
 		t.Fatal(err)
 	}
-	first, err := os.ReadFile(to) //nolint:gosec // a folder of the test
+	first, err := os.ReadFile(to)
 	if err != nil || strings.Count(string(first), "\n") != len(all) {
 		t.Errorf("%q, error %v", first, err)
 	}
@@ -102,7 +102,7 @@ func TestDownloadToAFile(t *testing.T) {
 		!strings.Contains(s.notes.String(), `topic "sessions", partition 3, offset 3`) {
 		t.Errorf("error %v\n%s", err, s.notes.String())
 	}
-	if text, err := os.ReadFile(sessions); err != nil || strings.Count(string(text), "\n") != 3 { //nolint:gosec // a folder of the test
+	if text, err := os.ReadFile(sessions); err != nil || strings.Count(string(text), "\n") != 3 {
 		t.Errorf("%q, error %v", text, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(s.dir, ".*")); err != nil || len(left) != 0 {

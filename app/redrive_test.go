@@ -257,7 +257,7 @@ func TestRedriveResumes(t *testing.T) {
 	for range 2 {
 		before, there := len(s.lines.Requests()), len(s.keys())
 		s.lines.Script(good...)
-		p := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRedriveProcess$") //nolint:gosec // this test itself
+		p := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRedriveProcess$")
 		p.Env = append(os.Environ(), redriveProcess+"="+s.config())
 		if err := p.Start(); err != nil {
 			t.Fatal(err)

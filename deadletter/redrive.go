@@ -109,16 +109,17 @@ func (r *Redrive) Bare() []Source {
 // what the pipeline finished since.
 func (r *Redrive) Run(ctx context.Context) error {
 	reading, stop := context.WithCancel(ctx)
-	read := make(chan error, 1)
-	go func() { read <- r.hand(reading) }()
-	ended := false
+	var failed error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		failed = r.hand(reading)
+	}()
 	defer func() {
 		stop()
-		if !ended {
-			<-read
-		}
+		<-read
 	}()
-	for {
+	for news := read; ; {
 		if err := r.end(ctx); err != nil {
 			return err
 		}
@@ -127,14 +128,14 @@ func (r *Redrive) Run(ctx context.Context) error {
 		}
 		select {
 		case <-r.wake:
-		case err := <-read:
-			if ended = true; err != nil {
-				return err
+		case <-news:
+			if failed != nil {
+				return failed
 			}
 			r.mu.Lock()
 			r.read = true
 			r.mu.Unlock()
-			read = nil
+			news = nil // it is closed: told once is enough
 		case <-ctx.Done():
 			return fmt.Errorf("redriving dead letters: %w", ctx.Err())
 		}

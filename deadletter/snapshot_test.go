@@ -3,14 +3,17 @@ package deadletter
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sessionexport/consumer"
 )
@@ -254,5 +257,28 @@ func TestSnapshotWithoutTopic(t *testing.T) {
 	meta, err := s.kafka.Client().Metadata(t.Context(), &kafka.MetadataRequest{})
 	if err != nil || len(meta.Topics) != 0 {
 		t.Errorf("topics %v, error %v", meta, err)
+	}
+}
+
+// Without the right to read, the error names it and no password.
+func TestReadingRights(t *testing.T) {
+	c := cluster(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "pw-of-all"),
+		kfake.User("PLAIN", "exporter", "pw-of-one", grants(kmsg.ACLOperationDescribe)...))
+	connect := func(user, password string) *consumer.Kafka {
+		k := consumer.Connect(consumer.KafkaOptions{
+			Brokers: c.ListenAddrs(), SASL: plain.Mechanism{Username: user, Password: password}, Logger: slog.New(slog.DiscardHandler),
+		})
+		t.Cleanup(func() { _ = k.Close() })
+		return k
+	}
+	if err := open(t, connect("admin", "pw-of-all").Client()).Write(t.Context(), letters(3, 10)); err != nil {
+		t.Fatal(err)
+	}
+	k := connect("exporter", "pw-of-one")
+	log := k.Topic(topicName)
+	defer log.Close()
+	_, err := open(t, k.Client()).Snapshot(t.Context(), log, nil)
+	if kindOf(t, err) != Forbidden || !strings.Contains(err.Error(), "READ") || strings.Contains(err.Error(), "pw-of") {
+		t.Errorf("error %v", err)
 	}
 }
