@@ -79,7 +79,7 @@ var statusRows = []row{
 		"Leave docType empty, unless the cluster is Elasticsearch 6 or 7."},
 	{"bulk_request", both(direct, status(http.StatusBadRequest)),
 		"The cluster refuses the whole request, not single sessions.",
-		"Look at the answer above: the query of endpointUrl may hold a parameter that _bulk does not know, or a pipeline that does not exist."},
+		"Look at the answer above: the path before /_bulk may be wrong, or the query of endpointUrl hold a parameter that _bulk does not know."},
 	{"media_type", both(direct, status(http.StatusNotAcceptable, http.StatusUnsupportedMediaType)),
 		"The cluster does not take the media type of the request, as versions before 7 or something in between may do.",
 		"Check that endpointUrl leads to Elasticsearch or OpenSearch itself, and that no header of the custom configuration replaces Accept or Content-Type."},
