@@ -167,7 +167,9 @@ func (p *Pipeline) Run(ctx context.Context) {
 			r.a.d.wire = nil
 		}
 		if len(p.m.letters.writing) > 0 {
-			<-p.wrote // whatever it says: nothing is marked any more
+			if err := <-p.wrote; err != nil { // nothing is marked any more, so nothing is lost
+				p.o.Logger.Debug("the last dead letters were not written, their sessions are read again", "error", err)
+			}
 		}
 		if p.fetch != nil {
 			p.fetch.Release()

@@ -85,10 +85,10 @@ func TestFailuresInFlightPutNoProbeOff(t *testing.T) {
 	} {
 		for seed := range uint64(20) {
 			w := newWorld(t, testRules(), seed)
-			n := time.Duration(0)
+			took := time.Duration(0)
 			w.answer = func(*attempt, []int) (sinks.Verdict, time.Duration) {
-				n++
-				return c.verdict, n * time.Millisecond
+				took += time.Millisecond
+				return c.verdict, took
 			}
 			for i := range 4000 {
 				w.produce(0, i)
