@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -127,8 +128,8 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "ok")
 }
 
-// readyz says whether every sink is a member of its group. A sink that holds
-// is ready: the process is well.
+// readyz says whether every sink is at home in its group or reads. A sink that
+// holds is ready: the process is well.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if why := s.unready(); why != "" {
 		http.Error(w, why, http.StatusServiceUnavailable)
@@ -148,7 +149,7 @@ func (s *Server) unready() string {
 		switch {
 		case sink.Fatal != "":
 			lines = append(lines, "sink "+sink.Sink+": stopped for good: "+sink.Fatal)
-		case m.State == consumer.StateStable || m.State == consumer.StateRevoking || len(m.Partitions) > 0:
+		case atWork(&m):
 		default:
 			line := "sink " + sink.Sink + ": " + string(m.State)
 			if m.LastError != "" {
@@ -158,4 +159,14 @@ func (s *Server) unready() string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// atWork tells whether a member has a place in its group. A coordinator out of
+// reach takes it away only when nothing is read either: partitions that go on
+// without their coordinator are as they should be.
+func atWork(m *consumer.Status) bool {
+	if m.LastError != "" && !slices.ContainsFunc(m.Partitions, func(p consumer.PartitionStatus) bool { return p.Trouble == "" }) {
+		return false
+	}
+	return m.State == consumer.StateStable || m.State == consumer.StateRevoking || len(m.Partitions) > 0
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,16 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 	joining.Member.State = consumer.StateJoining
 	revoking := fresh("revoking")
 	revoking.Member.State = consumer.StateRevoking
+	moved := busy("moved") // reads on without its coordinator
+	moved.Member.LastError = "sending a heartbeat: connection refused"
+	alone := busy("alone") // no broker answers any more
+	alone.Member.LastError = "sending a heartbeat: connection refused"
+	alone.Member.Partitions = slices.Clone(alone.Member.Partitions)
+	for i := range alone.Member.Partitions {
+		alone.Member.Partitions[i].Trouble = "fetching from broker 0: connection refused"
+	}
+	spare := fresh("spare") // a member without partitions
+	spare.Member.State, spare.Member.LastError = consumer.StateStable, "sending a heartbeat: connection refused"
 	fatal := busy("fatal")
 	fatal.Member.State, fatal.Fatal = consumer.StateFenced, "another process has the same static id"
 	for _, tc := range []struct {
@@ -47,6 +58,9 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 		{"joining with partitions", sinks{joining}, ""},
 		{"revoking", sinks{revoking}, ""},
 		{"no broker", sinks{held, connecting}, "sink connecting: connecting: no broker could be reached: kafka-1:9092"},
+		{"the coordinator is away", sinks{moved}, ""},
+		{"the brokers went away", sinks{alone}, "sink alone: stable: sending a heartbeat: connection refused"},
+		{"the brokers went away from a spare member", sinks{spare}, "sink spare: stable: sending a heartbeat: connection refused"},
 		{"no topic", sinks{missing}, "sink missing: topic missing"},
 		{"fenced", sinks{fatal}, "sink fatal: stopped for good: another process has the same static id"},
 		{"all of them", sinks{connecting, missing}, "sink connecting: connecting: no broker could be reached: kafka-1:9092\nsink missing: topic missing"},
