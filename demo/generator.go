@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"time"
 )
 
 // The sizes of the sessions, in bytes of JSON: log-normal, as measured sizes
@@ -22,11 +23,18 @@ const epoch = 1_767_225_600_000
 // on i alone, so any process can make any of them again. It keeps no state and
 // may be used by several goroutines at once.
 type Generator struct {
-	seed uint64
+	seed  uint64
+	start int64 // of session 0, milliseconds since 1970
 }
 
-// NewGenerator returns the generator of one seed.
-func NewGenerator(seed uint64) *Generator { return &Generator{seed: seed} }
+// NewGenerator returns the generator of one seed, whose sessions start in 2026.
+func NewGenerator(seed uint64) *Generator { return &Generator{seed: seed, start: epoch} }
+
+// Starting returns a generator of the same sessions at another time: session 0
+// starts at t, or up to 5 s later, and each further one 13 ms after the last.
+func (g *Generator) Starting(t time.Time) *Generator {
+	return &Generator{seed: g.seed, start: t.UnixMilli()}
+}
 
 // kind of a session: it decides which fields a session carries.
 type kind uint8

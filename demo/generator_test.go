@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -169,4 +170,22 @@ func BenchmarkAppend(b *testing.B) {
 		total += len(buf)
 	}
 	b.ReportMetric(float64(total)/1e6/b.Elapsed().Seconds(), "MB/s")
+}
+
+func TestGeneratorStartsWhenItIsTold(t *testing.T) {
+	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	g, late := NewGenerator(3), NewGenerator(3).Starting(at)
+	for i := range 100 {
+		was, is := g.Append(nil, i), late.Append(nil, i)
+		if len(is) != late.Size(i) || len(is) != len(was) {
+			t.Fatalf("session %d has %d bytes, %d at another time", i, len(was), len(is))
+		}
+		var s struct{ StartTime int64 }
+		if err := json.Unmarshal(is, &s); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.UnixMilli(s.StartTime).Sub(at) - time.Duration(i)*13*time.Millisecond; d < 0 || d >= 5*time.Second {
+			t.Fatalf("session %d starts %v after its time", i, d)
+		}
+	}
 }

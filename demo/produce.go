@@ -22,10 +22,11 @@ type ProduceOptions struct {
 	TLS         *tls.Config // nil: plain text
 	Topic       string
 	Seed        uint64
-	First       int     // index of the first session
-	Count       int     // sessions; 0: until the context ends
-	Rate        float64 // sessions a second; 0: as fast as the broker takes them
-	Compression string  // none, gzip, snappy, lz4 (default) or zstd
+	Start       time.Time // of session 0; zero: 2026-01-01
+	First       int       // index of the first session
+	Count       int       // sessions; 0: until the context ends
+	Rate        float64   // sessions a second; 0: as fast as the broker takes them
+	Compression string    // none, gzip, snappy, lz4 (default) or zstd
 
 	// Ready is asked before a session is made, at most once in 50 ms, and may
 	// block: it is how a demo keeps its backlog bounded. nil never blocks.
@@ -61,6 +62,9 @@ func Produce(ctx context.Context, o ProduceOptions) (int, error) {
 	}
 	defer client.Close()
 	p := producer{ProduceOptions: o, client: client, generator: NewGenerator(o.Seed)}
+	if !o.Start.IsZero() {
+		p.generator = p.generator.Starting(o.Start)
+	}
 	p.records.New = func() any { return new(kgo.Record) }
 	return p.run(ctx)
 }

@@ -5,7 +5,7 @@ package demo
 func (g *Generator) Append(dst []byte, i int) []byte {
 	pcg, o := g.outline(i)
 	s := writer{document: document{append(dst, '{')}, dice: dice{pcg}, outline: o, end: len(dst) + o.size}
-	s.startTime = epoch + 13*i + s.upTo(5_000)
+	s.startTime = int(g.start) + 13*i + s.upTo(5_000)
 	s.duration = 1_000 + s.upTo(1_200_000)
 	s.identity(i)
 	s.visitorFields()

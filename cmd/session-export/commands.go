@@ -98,6 +98,7 @@ var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
 func generateCommand() *cobra.Command {
 	var o demo.ProduceOptions
+	start := ""
 	c := &cobra.Command{
 		Use:   "generate --brokers HOST:PORT --topic TOPIC",
 		Short: "Produce generated sessions to a topic",
@@ -110,6 +111,10 @@ func generateCommand() *cobra.Command {
 				return &useError{errors.New("--count, --rate and --first must not be negative")}
 			case !slices.Contains(codecs, o.Compression):
 				return &useError{fmt.Errorf("--compression %q is none of %s", o.Compression, strings.Join(codecs, ", "))}
+			}
+			var err error
+			if o.Start, err = startTime(start, time.Now()); err != nil {
+				return &useError{err}
 			}
 			soft, _, stop := app.Signals(cmd.Context())
 			defer stop()
@@ -127,7 +132,23 @@ func generateCommand() *cobra.Command {
 	f.IntVar(&o.Count, "count", 0, "sessions to produce; 0: until a signal")
 	f.Float64Var(&o.Rate, "rate", 0, "sessions a second; 0: as fast as the broker takes them")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the generator")
+	f.StringVar(&start, "start", "", `when the first session started: a time as in RFC 3339, or "now" (default 2026-01-01, so that the same seed makes the same bytes)`)
 	f.IntVar(&o.First, "first", 0, "index of the first session")
 	f.StringVar(&o.Compression, "compression", "lz4", strings.Join(codecs, ", "))
 	return c
+}
+
+// startTime reads the flag --start; without it the generator has its own.
+func startTime(text string, now time.Time) (time.Time, error) {
+	switch text {
+	case "":
+		return time.Time{}, nil
+	case "now":
+		return now, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Year() < 2002 || t.Year() > 2200 {
+		return time.Time{}, fmt.Errorf("--start %q is no time from 2002 to 2200 as in RFC 3339, such as 2026-01-31T12:00:00Z, nor now", text)
+	}
+	return t, nil
 }
