@@ -73,6 +73,7 @@ type Status struct {
 type PartitionStatus struct {
 	UncommittedSince time.Time // zero when all that is marked is committed
 	CommittedAt      time.Time // of the last commit by this member; zero when there was none
+	WatermarkAt      time.Time // when a broker last told the high watermark; zero before
 	Trouble          string    // why it is not read at present
 	Position         int64     // what is fetched next
 	Marked           int64
@@ -115,6 +116,7 @@ func (p *partition) status(now time.Time) PartitionStatus {
 	s := PartitionStatus{
 		Claim: p.claim, Leader: p.leader, Position: p.position, Marked: p.marked, Committed: p.committed,
 		HighWatermark: p.high, LogStart: p.logStart, CommittedAt: p.committedAt, UncommittedSince: p.uncommittedSince,
+		WatermarkAt: p.watermarkAt,
 	}
 	if p.trouble != nil {
 		s.Trouble = p.trouble.Error()

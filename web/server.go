@@ -149,7 +149,7 @@ func (s *Server) unready() string {
 		switch {
 		case sink.Fatal != "":
 			lines = append(lines, "sink "+sink.Sink+": stopped for good: "+sink.Fatal)
-		case atWork(&m):
+		case atWork(&m, time.Now()):
 		default:
 			line := "sink " + sink.Sink + ": " + string(m.State)
 			if m.LastError != "" {
@@ -161,11 +161,17 @@ func (s *Server) unready() string {
 	return strings.Join(lines, "\n")
 }
 
+// heardWithin is for how long a partition counts as reachable after its broker
+// last told its high watermark. One that rests while batches wait asks for it
+// every 5 s (consumer.Options.WatermarkAge).
+const heardWithin = 30 * time.Second
+
 // atWork tells whether a member has a place in its group. A coordinator out of
-// reach takes it away only when nothing is read either: partitions that go on
-// without their coordinator are as they should be.
-func atWork(m *consumer.Status) bool {
-	if m.LastError != "" && !slices.ContainsFunc(m.Partitions, func(p consumer.PartitionStatus) bool { return p.Trouble == "" }) {
+// reach takes it away only when no partition is heard of either: those that
+// are read on without their coordinator are as they should be.
+func atWork(m *consumer.Status, now time.Time) bool {
+	heard := func(p consumer.PartitionStatus) bool { return p.Trouble == "" && now.Sub(p.WatermarkAt) < heardWithin }
+	if m.LastError != "" && !slices.ContainsFunc(m.Partitions, heard) {
 		return false
 	}
 	return m.State == consumer.StateStable || m.State == consumer.StateRevoking || len(m.Partitions) > 0

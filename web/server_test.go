@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sessionexport/consumer"
+	"sessionexport/dispatcher"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -36,15 +37,19 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 	joining.Member.State = consumer.StateJoining
 	revoking := fresh("revoking")
 	revoking.Member.State = consumer.StateRevoking
-	moved := busy("moved") // reads on without its coordinator
-	moved.Member.LastError = "sending a heartbeat: connection refused"
-	alone := busy("alone") // no broker answers any more
-	alone.Member.LastError = "sending a heartbeat: connection refused"
-	alone.Member.Partitions = slices.Clone(alone.Member.Partitions)
-	for i := range alone.Member.Partitions {
-		alone.Member.Partitions[i].Trouble = "fetching from broker 0: connection refused"
+	lonely := func(id, trouble string, heard time.Duration) dispatcher.SinkStatus {
+		s := busy(id)
+		s.Member.LastError = "sending a heartbeat: connection refused"
+		s.Member.Partitions = slices.Clone(s.Member.Partitions)
+		for i := range s.Member.Partitions {
+			s.Member.Partitions[i].Trouble, s.Member.Partitions[i].WatermarkAt = trouble, time.Now().Add(-heard)
+		}
+		return s
 	}
-	spare := fresh("spare") // a member without partitions
+	moved := lonely("moved", "", time.Second) // reads on without its coordinator
+	alone := lonely("alone", "fetching from broker 0: connection refused", time.Second)
+	resting := lonely("resting", "", time.Minute) // fetches nothing, and nothing is heard
+	spare := fresh("spare")                       // a member without partitions
 	spare.Member.State, spare.Member.LastError = consumer.StateStable, "sending a heartbeat: connection refused"
 	fatal := busy("fatal")
 	fatal.Member.State, fatal.Fatal = consumer.StateFenced, "another process has the same static id"
@@ -60,6 +65,7 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 		{"no broker", sinks{held, connecting}, "sink connecting: connecting: no broker could be reached: kafka-1:9092"},
 		{"the coordinator is away", sinks{moved}, ""},
 		{"the brokers went away", sinks{alone}, "sink alone: stable: sending a heartbeat: connection refused"},
+		{"the brokers went away during a rest", sinks{resting}, "sink resting: stable: sending a heartbeat: connection refused"},
 		{"the brokers went away from a spare member", sinks{spare}, "sink spare: stable: sending a heartbeat: connection refused"},
 		{"no topic", sinks{missing}, "sink missing: topic missing"},
 		{"fenced", sinks{fatal}, "sink fatal: stopped for good: another process has the same static id"},
