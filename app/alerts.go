@@ -161,7 +161,9 @@ func (a *alarm) readings(context.Context) []alerts.Reading {
 	for i := range all {
 		s := &all[i]
 		r := alerts.Reading{
-			Environment: s.Environment, Sink: s.Sink, Waiting: -1, Idle: len(s.Member.Partitions) == 0,
+			Environment: s.Environment, Sink: s.Sink, Waiting: -1,
+			// Between two generations a member may have nothing for a moment.
+			Idle:    len(s.Member.Partitions) == 0 && (s.Member.State == consumer.StateStable || s.Fatal != ""),
 			Holding: s.State == dispatcher.Held, Delivered: s.LastSuccess, OutOfRange: s.Member.OutOfRange,
 			Corrupt: s.Member.Corrupt, TokenFails: s.Tokens.LastError != "", Stopped: s.Fatal,
 		}

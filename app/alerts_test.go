@@ -348,7 +348,11 @@ func TestReadings(t *testing.T) {
 	ill.Member.OutOfRange, ill.Member.Corrupt, ill.Tokens.LastError = 2, 3, "no token"
 	torn := well
 	torn.Member.Partitions = []consumer.PartitionStatus{{HighWatermark: -1}, {HighWatermark: -1, Trouble: "checksum"}}
-	a, err := newAlarm(file, k, func() []dispatcher.SinkStatus { return []dispatcher.SinkStatus{well, ill, torn} }, slog.New(slog.DiscardHandler))
+	joining, spare := dispatcher.SinkStatus{}, dispatcher.SinkStatus{}
+	joining.Environment, joining.Sink, joining.State, joining.Member.State = "default", "joining", dispatcher.Held, consumer.StateJoining
+	spare.Environment, spare.Sink, spare.Member.State = "default", "spare", consumer.StateStable
+	all := []dispatcher.SinkStatus{well, ill, torn, joining, spare}
+	a, err := newAlarm(file, k, func() []dispatcher.SinkStatus { return all }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,6 +362,8 @@ func TestReadings(t *testing.T) {
 		{Environment: "default", Sink: "silent", Silent: true, Waiting: -1, Idle: true, Holding: true, LettersFail: true, OutOfRange: 2, Corrupt: 3,
 			TokenFails: true, Stopped: "fenced"},
 		{Environment: "default", Sink: "loud", Waiting: -1, Delivered: now, Trouble: "checksum", Certificates: []alerts.Certificate{{Whose: "the endpoint's", Until: now}}},
+		{Environment: "default", Sink: "joining", Waiting: -1, Holding: true},
+		{Environment: "default", Sink: "spare", Waiting: -1, Idle: true},
 	}
 	if got := a.readings(t.Context()); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
