@@ -58,7 +58,8 @@ const (
 	Alert         EventKind = "alert"          // delivery failed: the retries are used up, or retrying is no use
 	HoldBegan     EventKind = "hold_began"     // the sink sends only probes from now on
 	ProbeFailed   EventKind = "probe_failed"   // the next one leaves after Wait
-	Recovered     EventKind = "recovered"      // the hold is over
+	Recovered     EventKind = "recovered"      // the hold is over: the destination accepts again
+	HoldLeft      EventKind = "hold_left"      // the hold ended with its sessions: they were given up or went to other members
 	Throttling    EventKind = "throttled"      // the sink pauses for Wait
 	LettersStored EventKind = "letters_stored" // Sessions are durable dead letters
 	LettersFailed EventKind = "letters_failed" // dead letters could not be written, tried again after Wait

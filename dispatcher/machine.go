@@ -222,7 +222,7 @@ func (m *machine) start(now time.Time) {
 		}
 		active++
 		if !now.Before(d.pieces[0].after) {
-			m.send(now, d, d.pop(0), false)
+			m.send(now, d, d.pop(m.fitting(d)), false)
 		}
 	}
 }
@@ -332,6 +332,23 @@ func (m *machine) send(now time.Time, d *delivery, p piece, probe bool) {
 	d.wire = a
 	m.wires++
 	m.eff.send(a)
+}
+
+// fitting is how many sessions of a delivery's next piece fit into a body of
+// the learned size; 0: all of them. A batch that was cut before the size was
+// learned need not be refused once more for each of its parts.
+func (m *machine) fitting(d *delivery) int {
+	limit := m.batcher.Limit() - m.fmt.Enclosing()
+	if limit >= m.limits.Bytes-m.fmt.Enclosing() {
+		return 0
+	}
+	p, size := d.pieces[0], 0
+	for i := range p.len() {
+		if size += len(d.batch.Frame(p.at(i))); size > limit {
+			return max(i, 1)
+		}
+	}
+	return 0
 }
 
 // finish takes deliveries that are done out of the queue and tells how far

@@ -7,7 +7,12 @@ func (t *teller) notice(n consumer.Notice) {
 	args := []any{"partition", n.Partition, "offset", n.Offset}
 	switch n.Kind {
 	case consumer.NoticeOutOfRange:
-		t.log.Error("ALERT: the position is not in the log", append(args, "skipped", n.Skipped, "error", textOf(n.Err))...)
+		if n.Skipped >= 0 {
+			args = append(args, "skipped", n.Skipped)
+		} else {
+			args = append(args, "read_again", -n.Skipped)
+		}
+		t.log.Error("ALERT: the position is not in the log", append(args, "error", textOf(n.Err))...)
 	case consumer.NoticeCorrupt:
 		t.log.Error("ALERT: a batch of the topic cannot be read, its partition waits", append(args, "error", textOf(n.Err))...)
 	case consumer.NoticeFenced:

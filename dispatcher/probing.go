@@ -97,7 +97,7 @@ func (m *machine) probe(now time.Time) {
 	}
 	if len(m.queue) == 0 {
 		// Everything was given up or handed back: nothing is held any more.
-		m.eff.tell(Event{Kind: Recovered, Since: m.hold.since, Cause: m.hold.cause})
+		m.eff.tell(Event{Kind: HoldLeft, Since: m.hold.since, Cause: m.hold.cause})
 		m.hold.end()
 	}
 }

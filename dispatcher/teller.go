@@ -85,6 +85,9 @@ func (t *teller) tell(e Event) {
 		t.forget(string(Alert), string(HoldBegan), string(ProbeFailed), string(Retry))
 		level, text = slog.LevelInfo, "recovered, the hold is over"
 		args = append(args, "held_for", now.Sub(e.Since).Round(time.Second).String())
+	case HoldLeft:
+		level, text = slog.LevelInfo, "nothing is held any more, the next session will show whether the destination accepts again"
+		args = append(args, "held_for", now.Sub(e.Since).Round(time.Second).String())
 	case Throttling:
 		text = "throttled by the destination, pausing"
 	case LettersStored:

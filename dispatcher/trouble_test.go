@@ -53,8 +53,10 @@ func TestThrottledIsNoAttempt(t *testing.T) {
 func TestTooLargeHalvesAndLearns(t *testing.T) {
 	w := newWorld(t, testRules(), 12)
 	const most = 20_000
+	refused := 0
 	w.answer = func(a *attempt, _ []int) (sinks.Verdict, time.Duration) {
 		if len(a.body.Bytes) > most {
+			refused++
 			return status(sinks.TooLarge, 413), time.Millisecond
 		}
 		return sinks.Verdict{Status: 200}, time.Millisecond
@@ -64,6 +66,9 @@ func TestTooLargeHalvesAndLearns(t *testing.T) {
 	}
 	w.run(time.Minute)
 	w.conserved()
+	if refused > 2*4 { // two sizes too large, of the batches in flight
+		t.Errorf("%d bodies were refused: what was learned holds for batches that were cut before", refused)
+	}
 	if w.m.batcher.Limit() > most {
 		t.Errorf("learned limit %d, the destination takes %d", w.m.batcher.Limit(), most)
 	}

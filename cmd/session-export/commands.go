@@ -80,8 +80,12 @@ func configCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := settings.Load(args[0], os.LookupEnv)
-			if err != nil {
-				return fmt.Errorf("checking the configuration: %w", err)
+			var problems settings.Problems
+			switch {
+			case errors.As(err, &problems):
+				return err
+			case err != nil: // no such file, or none that can be read
+				return &useError{fmt.Errorf("checking the configuration: %w", err)}
 			}
 			file.Summary(os.Stdout)
 			for _, w := range app.Warnings(file) {
