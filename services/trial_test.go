@@ -23,7 +23,8 @@ func TestSamplesComeFromTheEndOfALongTopic(t *testing.T) {
 	const records, partitions = 1_000_000, 6
 	k := sharedKafka(t)
 	ctx := testContext(t)
-	topic := newTopic(t, k, partitions, nil)
+	// Its records are up to eleven days old: older than what a broker keeps.
+	topic := newTopic(t, k, partitions, map[string]*string{"retention.ms": kadm.StringPtr("-1")})
 	client := franz(t, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()))
 	end := time.Now()
