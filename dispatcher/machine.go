@@ -89,6 +89,7 @@ type machine struct {
 // pause is throttling: no attempt starts before until.
 type pause struct {
 	since, until time.Time
+	rests        bool // at the latest tick the sink rested
 	cause        Cause
 	waits        waits
 }
@@ -199,7 +200,7 @@ func (m *machine) start(now time.Time) {
 		m.probe(now)
 		return
 	}
-	if now.Before(m.pause.until) {
+	if m.pause.rests = now.Before(m.pause.until); m.pause.rests {
 		m.losePatience(now)
 		return
 	}
@@ -287,7 +288,9 @@ func (m *machine) wake(now time.Time) time.Time {
 		}
 		return at
 	}
-	if now.Before(m.pause.until) {
+	if m.pause.rests || now.Before(m.pause.until) {
+		// The pause may be over since the latest tick: what it kept back then
+		// has no time of its own.
 		sooner(m.pause.until)
 		if m.policy == Hold {
 			sooner(m.pause.overdue())

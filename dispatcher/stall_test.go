@@ -327,3 +327,43 @@ func TestOutOfScopeLooksLikeNoLag(t *testing.T) {
 		t.Errorf("%+v, committed %d", *c, w.committed[0])
 	}
 }
+
+// TestPauseThatEndsBetweenTickAndWakeIsNotForgotten: a busy process asks for the
+// next time some milliseconds after the tick, and a short pause may be over by
+// then. What it kept back has no time of its own.
+func TestPauseThatEndsBetweenTickAndWakeIsNotForgotten(t *testing.T) {
+	for _, suspects := range []bool{false, true} {
+		r := testRules()
+		r.policy = DeadLetter
+		r.maxInFlight = 1
+		w := newWorld(t, r, 1)
+		throttled := 0
+		w.answer = func(_ *attempt, ids []int) (sinks.Verdict, time.Duration) {
+			if suspects && slices.Contains(ids, 0) {
+				return status(sinks.Suspect, 400), time.Millisecond
+			}
+			if throttled++; throttled == 1 {
+				return status(sinks.Throttled, 429), time.Millisecond
+			}
+			return sinks.Verdict{Status: 200}, time.Millisecond
+		}
+		for i := range 3000 {
+			w.produce(0, i)
+		}
+		w.feed()
+		for range 200 { // up to the pause
+			if !w.m.pause.until.IsZero() {
+				break
+			}
+			w.run(time.Millisecond)
+		}
+		if !w.m.pause.until.After(w.now) {
+			t.Fatal("the sink does not pause")
+		}
+		if at := w.m.wake(w.m.pause.until.Add(time.Millisecond)); at.IsZero() || at.After(w.m.pause.until) {
+			t.Fatalf("suspects %v: asked after the pause, the machine wakes at %v, the pause ended at %v", suspects, at, w.m.pause.until)
+		}
+		w.run(time.Hour)
+		w.conserved()
+	}
+}
