@@ -60,12 +60,18 @@ check-bench: ## Vet and test the benchmark module.
 	cd bench && go vet ./... && go test ./...
 
 .PHONY: services-install
-services-install: ## Fetch the real Kafka and Elasticsearch into the cache.
+services-install: ## Fetch the real services into the cache.
 	services/install.sh
 
 .PHONY: services-test
-services-test: services-install ## Test against a real Kafka and a real Elasticsearch.
-	go test -tags services -count=1 -timeout 20m -v ./services/...
+services-test: services-install ## Test against real services, of the pinned versions.
+	go test -tags services -count=1 -p 1 -timeout 40m -v ./services/...
+
+.PHONY: services-matrix
+services-matrix: export SESSION_EXPORT_MATRIX = full
+services-matrix: ## Test against real services, of every version.
+	services/install.sh
+	go test -tags services -count=1 -p 1 -timeout 120m -v ./services/...
 
 .PHONY: bench
 bench: ## Measure the whole process beside the reference programs (minutes).

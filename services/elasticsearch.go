@@ -4,10 +4,13 @@ package services
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -26,19 +29,19 @@ const (
 type Elasticsearch struct {
 	dir     string
 	address string
-	process *process
+	process *Process
 }
 
 // StartElasticsearch starts a node that ends with the test.
 func StartElasticsearch(tb testing.TB) *Elasticsearch {
 	tb.Helper()
-	e, err := openElasticsearch()
+	e, err := OpenElasticsearch()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
 		if tb.Failed() {
-			tb.Logf("Elasticsearch printed last:\n%s", e.process.journal)
+			tb.Logf("Elasticsearch printed last:\n%s", e.process.Output())
 		}
 		if err := e.Close(); err != nil {
 			tb.Error(err)
@@ -47,8 +50,9 @@ func StartElasticsearch(tb testing.TB) *Elasticsearch {
 	return e
 }
 
-func openElasticsearch() (e *Elasticsearch, err error) {
-	home, err := installed("elasticsearch")
+// OpenElasticsearch starts a node and waits until it can write. Close ends it.
+func OpenElasticsearch() (e *Elasticsearch, err error) {
+	home, err := Installed("elasticsearch", "")
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +62,15 @@ func openElasticsearch() (e *Elasticsearch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := workFolder()
+	dir, err := WorkFolder()
 	if err != nil {
 		return nil, err
 	}
-	e = &Elasticsearch{dir: dir, address: loopback(ports[0])}
+	e = &Elasticsearch{dir: dir, address: Loopback(ports[0])}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -75,16 +79,16 @@ func openElasticsearch() (e *Elasticsearch, err error) {
 	if err := e.configure(home); err != nil {
 		return e, fmt.Errorf("configuring Elasticsearch: %w", err)
 	}
-	e.process, err = launch(command{
-		name: "Elasticsearch",
-		dir:  dir,
-		env: []string{
+	e.process, err = Launch(Command{
+		Name: "Elasticsearch",
+		Dir:  dir,
+		Env: []string{
 			"ES_JAVA_HOME=" + java,
 			"ES_PATH_CONF=" + filepath.Join(dir, "config"),
 			"ES_JAVA_OPTS=-Xms512m -Xmx512m",
 			"ES_TMPDIR=" + filepath.Join(dir, "tmp"), // must not hold the configuration
 		},
-		args: []string{
+		Args: []string{
 			filepath.Join(home, "bin", "elasticsearch"),
 			"-Ediscovery.type=single-node",
 			"-Enetwork.host=127.0.0.1",
@@ -98,7 +102,7 @@ func openElasticsearch() (e *Elasticsearch, err error) {
 	if err != nil {
 		return e, err
 	}
-	if err := e.process.ready(ctx); err != nil {
+	if err := e.process.Ready(ctx); err != nil {
 		return e, err
 	}
 	// Started is not yet able to write.
@@ -130,7 +134,7 @@ func (e *Elasticsearch) configure(home string) error {
 	if err := os.Mkdir(filepath.Join(e.dir, "tmp"), 0o755); err != nil {
 		return err
 	}
-	return giveAway(e.dir)
+	return GiveAway(e.dir)
 }
 
 // URL is the address of the node.
@@ -160,11 +164,52 @@ func (e *Elasticsearch) Do(ctx context.Context, method, path, body string) (stri
 	return string(answer), nil
 }
 
+// Create makes an index.
+func (e *Elasticsearch) Create(tb testing.TB, index, body string) {
+	tb.Helper()
+	if _, err := e.Do(Context(tb), http.MethodPut, "/"+index, body); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Count makes an index's documents visible and counts them.
+func (e *Elasticsearch) Count(tb testing.TB, index string) int {
+	tb.Helper()
+	ctx := Context(tb)
+	if _, err := e.Do(ctx, http.MethodPost, "/"+index+"/_refresh", ""); err != nil {
+		tb.Fatal(err)
+	}
+	answer, err := e.Do(ctx, http.MethodGet, "/"+index+"/_count", "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var counted struct {
+		Count int `json:"count"`
+	}
+	if err := json.Unmarshal([]byte(answer), &counted); err != nil {
+		tb.Fatalf("reading %s: %v", answer, err)
+	}
+	return counted.Count
+}
+
+// Proxy forwards to the node, for whoever wants TLS in front of it.
+func (e *Elasticsearch) Proxy() http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: e.address}) },
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // the killed client's requests
+	}
+}
+
+// Kill ends the node at once, for good.
+func (e *Elasticsearch) Kill() error {
+	return e.process.Kill()
+}
+
 // Close ends the node and removes what it wrote.
 func (e *Elasticsearch) Close() error {
 	var err error
 	if e.process != nil {
-		err = e.process.terminate(elasticsearchStopTimeout)
+		err = e.process.Terminate(elasticsearchStopTimeout)
 	}
 	return errors.Join(err, os.RemoveAll(e.dir))
 }

@@ -2,6 +2,8 @@
 # Fetches the real services that `make services-test` starts, once, into a cache folder:
 #   $SESSION_EXPORT_CACHE, or ~/.cache/session-export, or for root /var/cache/session-export
 # (root's home is closed to the unprivileged user as whom the services run). Nothing is started here.
+#   services/install.sh [SERVICE...]   only these services; all by default
+# With SESSION_EXPORT_MATRIX=full every version of tools/versions.env is fetched, otherwise the pinned ones.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ../tools/versions.env
@@ -10,10 +12,40 @@ cache=${SESSION_EXPORT_CACHE:-}
 if [ -z "$cache" ]; then
   if [ "$(id -u)" -eq 0 ]; then cache=/var/cache/session-export; else cache=$HOME/.cache/session-export; fi
 fi
-kafka=$cache/kafka-$KAFKA_VERSION
-elasticsearch=$cache/elasticsearch-$ELASTICSEARCH_VERSION
 umask 022
 mkdir -p "$cache"
+work=
+trap 'if [ -n "$work" ]; then rm -rf "$work"; fi' EXIT
+dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
+
+# versions SERVICE: SERVICE_VERSION, and with the full matrix those of SERVICE_MATRIX, which are separated by commas.
+versions() {
+  local pinned=${1^^}_VERSION matrix=${1^^}_MATRIX
+  echo "${!pinned}"
+  if [ "${SESSION_EXPORT_MATRIX:-}" = full ]; then echo "${!matrix:-}" | tr , '\n'; fi
+}
+
+# Each fetch_SERVICE VERSION puts that version into $work/home, with $work to work in.
+
+fetch_kafka() {
+  local logging
+  case $1 in
+  3.*) logging="-Dlogging.group=org.slf4j -Dlogging.artifact=slf4j-reload4j -Dlogging.version=$KAFKA_RELOAD4J_VERSION" ;;
+  *) logging="-Dlogging.group=org.apache.logging.log4j -Dlogging.artifact=log4j-slf4j-impl -Dlogging.version=$KAFKA_LOG4J_VERSION" ;;
+  esac
+  # shellcheck disable=SC2086 # three options
+  mvn -B -q -ntp -f kafka-pom.xml "-Dkafka.version=$1" $logging \
+    "$dependency:copy-dependencies" -DincludeScope=runtime "-DoutputDirectory=$work/home/libs"
+}
+
+fetch_elasticsearch() {
+  (cd "$work" && mvn -B -q -ntp "$dependency:unpack" "-DoutputDirectory=$work/unpacked" \
+    "-Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$1:zip")
+  mv "$(dirname "$(dirname "$(find "$work/unpacked" -path '*/bin/elasticsearch')")")" "$work/home"
+}
+
+services=("$@")
+if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch); fi
 
 ../tools/require.sh java=default-jre-headless
 major=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.specification.version = //p')
@@ -21,31 +53,20 @@ if ! [ "${major%%.*}" -ge 17 ]; then
   echo "Kafka $KAFKA_VERSION wants Java 17 or later, found $major" >&2
   exit 1
 fi
-if [ -d "$kafka" ] && [ -d "$elasticsearch" ]; then
-  echo "services are in $cache"
-  exit 0
-fi
 
-../tools/require.sh mvn=maven flock=util-linux
-exec 9>"$cache/lock" && flock 9
-work=$(mktemp -d "$cache/fetching.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
-
-if ! [ -d "$kafka" ]; then
-  echo "fetching Kafka $KAFKA_VERSION"
-  mkdir "$work/kafka"
-  mvn -B -q -ntp -f kafka-pom.xml "-Dkafka.version=$KAFKA_VERSION" "-Dlog4j.version=$KAFKA_LOG4J_VERSION" \
-    "$dependency:copy-dependencies" -DincludeScope=runtime "-DoutputDirectory=$work/kafka/libs"
-  chmod -R a+rX "$work/kafka"
-  mv "$work/kafka" "$kafka"
-fi
-if ! [ -d "$elasticsearch" ]; then
-  echo "fetching Elasticsearch $ELASTICSEARCH_VERSION"
-  (cd "$work" && mvn -B -q -ntp "$dependency:unpack" "-DoutputDirectory=$work/elasticsearch" \
-    "-Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$ELASTICSEARCH_VERSION:zip")
-  home=$(dirname "$(dirname "$(find "$work/elasticsearch" -path '*/bin/elasticsearch')")")
-  chmod -R a+rX "$home"
-  mv "$home" "$elasticsearch"
-fi
+for service in "${services[@]}"; do
+  for version in $(versions "$service"); do
+    if [ -d "$cache/$service-$version" ]; then continue; fi
+    ../tools/require.sh mvn=maven flock=util-linux
+    exec 9>"$cache/lock" && flock 9 # until the end
+    if [ -d "$cache/$service-$version" ]; then continue; fi
+    echo "fetching $service $version"
+    work=$(mktemp -d "$cache/fetching.XXXXXX")
+    "fetch_$service" "$version"
+    chmod -R a+rX "$work/home"
+    mv "$work/home" "$cache/$service-$version"
+    rm -rf "$work"
+    work=
+  done
+done
 echo "services are in $cache"

@@ -23,6 +23,7 @@ const (
 
 // KafkaOptions says which cluster to start.
 type KafkaOptions struct {
+	Version    string            // default: the pinned one
 	Nodes      int               // brokers, each a controller as well; default 1
 	Properties map[string]string // added to every node's server.properties
 
@@ -47,13 +48,13 @@ type Node struct {
 	address string   // without security
 	sasl    string   // "" without an Authority
 	mutual  string   // "" without an Authority
-	process *process // nil while it does not run
+	process *Process // nil while it does not run
 }
 
 // StartKafka starts a cluster that ends with the test.
 func StartKafka(tb testing.TB, o KafkaOptions) *Kafka {
 	tb.Helper()
-	k, err := openKafka(o)
+	k, err := OpenKafka(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func StartKafka(tb testing.TB, o KafkaOptions) *Kafka {
 		if tb.Failed() {
 			for _, n := range k.nodes {
 				if n.process != nil {
-					tb.Logf("node %d printed last:\n%s", n.ID, n.process.journal)
+					tb.Logf("node %d printed last:\n%s", n.ID, n.process.Output())
 				}
 			}
 		}
@@ -72,18 +73,18 @@ func StartKafka(tb testing.TB, o KafkaOptions) *Kafka {
 	return k
 }
 
-// openKafka formats and starts a cluster and waits until every node is ready. Close ends it.
-func openKafka(o KafkaOptions) (k *Kafka, err error) {
-	home, err := installed("kafka")
+// OpenKafka formats and starts a cluster and waits until every node is ready. Close ends it.
+func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
+	home, err := Installed("kafka", o.Version)
 	if err != nil {
 		return nil, err
 	}
 	count := max(o.Nodes, 1)
-	ports, err := freePorts(4 * count)
+	ports, err := FreePorts(4 * count)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := workFolder()
+	dir, err := WorkFolder()
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +102,11 @@ func openKafka(o KafkaOptions) (k *Kafka, err error) {
 			ID:      int32(i + 1),
 			dir:     filepath.Join(dir, strconv.Itoa(i+1)),
 			libs:    k.libs,
-			address: loopback(brokers[i]),
+			address: Loopback(brokers[i]),
 		}
 		properties := n.properties(controllers)
 		if o.Authority != nil {
-			n.sasl, n.mutual = loopback(sasl[i]), loopback(mutual[i])
+			n.sasl, n.mutual = Loopback(sasl[i]), Loopback(mutual[i])
 			maps.Copy(properties, n.security(properties))
 		}
 		maps.Copy(properties, o.Properties)
@@ -160,6 +161,11 @@ func (k *Kafka) MutualBrokers() []string {
 	return brokers
 }
 
+// Dir is a folder that the tools can read; it goes with the cluster.
+func (k *Kafka) Dir() string {
+	return k.dir
+}
+
 // Node returns the broker with an id, which count from 1.
 func (k *Kafka) Node(id int32) *Node {
 	return k.nodes[id-1]
@@ -193,11 +199,11 @@ func (n *Node) Start() error {
 	if n.process != nil {
 		return fmt.Errorf("node %d runs already", n.ID)
 	}
-	p, err := launch(command{
-		name: fmt.Sprintf("Kafka node %d", n.ID),
-		dir:  n.dir,
-		args: []string{"java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-			"-Dlog4j2.configurationFile=log4j2.properties", "-cp", n.libs, "kafka.Kafka", "server.properties"},
+	p, err := Launch(Command{
+		Name: fmt.Sprintf("Kafka node %d", n.ID),
+		Dir:  n.dir,
+		Args: []string{"java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+			"-Dlog4j2.configurationFile=log4j2.properties", "-Dlog4j.configuration=file:log4j.properties", "-cp", n.libs, "kafka.Kafka", "server.properties"},
 	}, "Kafka Server started")
 	if err != nil {
 		return err
@@ -205,34 +211,34 @@ func (n *Node) Start() error {
 	n.process = p
 	ctx, cancel := context.WithTimeout(context.Background(), kafkaStartTimeout)
 	defer cancel()
-	return p.ready(ctx)
+	return p.Ready(ctx)
 }
 
 // Kill ends the node at once, as a power cut would.
 func (n *Node) Kill() error {
 	p := n.process
 	n.process = nil
-	return p.kill()
+	return p.Kill()
 }
 
 // Stop shuts the node down in good order: it hands its partitions over first.
 func (n *Node) Stop() error {
 	p := n.process
 	n.process = nil
-	return p.terminate(kafkaStopTimeout)
+	return p.Terminate(kafkaStopTimeout)
 }
 
 // Pause freezes the node: its connections stay open and nothing answers on them.
 func (n *Node) Pause() error {
-	return n.process.signal(syscall.SIGSTOP)
+	return n.process.Signal(syscall.SIGSTOP)
 }
 
 // Resume lets a frozen node go on.
 func (n *Node) Resume() error {
-	return n.process.signal(syscall.SIGCONT)
+	return n.process.Signal(syscall.SIGCONT)
 }
 
 func kafkaTool(ctx context.Context, libs, dir, class string, args ...string) (string, error) {
 	java := []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", libs, class}
-	return runTool(ctx, command{name: class, dir: dir, args: append(java, args...)})
+	return RunTool(ctx, Command{Name: class, Dir: dir, Args: append(java, args...)})
 }

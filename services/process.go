@@ -7,28 +7,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// command says what to start.
-type command struct {
-	name string // for messages
-	dir  string
-	env  []string
-	args []string
+// Command says what to start.
+type Command struct {
+	Name string // for messages
+	Dir  string // where it runs; its home as well
+	Env  []string
+	Args []string // the program first
 }
 
-// process is a running service. It leads a process group of its own, so that a signal reaches its children as well, and
+// Process is a running service. It leads a process group of its own, so that a signal reaches its children as well, and
 // dies with the test binary however that ends.
-type process struct {
+type Process struct {
 	name    string
 	cmd     *exec.Cmd
 	journal *journal
@@ -36,22 +33,24 @@ type process struct {
 	err     error
 }
 
-func launch(c command, awaited string) (*process, error) {
-	p := &process{
-		name:    c.name,
-		cmd:     exec.Command(c.args[0], c.args[1:]...),
+// Launch starts a process, as the unprivileged user if the tests run as root. Ready waits for the awaited words in
+// what it prints.
+func Launch(c Command, awaited string) (*Process, error) {
+	p := &Process{
+		name:    c.Name,
+		cmd:     exec.Command(c.Args[0], c.Args[1:]...),
 		journal: newJournal(awaited),
 		exited:  make(chan struct{}),
 	}
-	p.cmd.Dir = c.dir
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "LC_ALL=C.UTF-8"}, c.env...)
+	p.cmd.Dir = c.Dir
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "LC_ALL=C.UTF-8"}, c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.journal, p.journal
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
 		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: unprivileged, Gid: unprivileged}
 	}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.name, err)
+		return nil, fmt.Errorf("starting %s: %w", c.Name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
@@ -60,8 +59,8 @@ func launch(c command, awaited string) (*process, error) {
 	return p, nil
 }
 
-// ready waits for the awaited words in what the process prints.
-func (p *process) ready(ctx context.Context) error {
+// Ready waits for the awaited words in what the process prints.
+func (p *Process) Ready(ctx context.Context) error {
 	select {
 	case <-p.journal.found:
 		return nil
@@ -72,54 +71,79 @@ func (p *process) ready(ctx context.Context) error {
 	}
 }
 
-// signal sends a signal to the process and its children.
-func (p *process) signal(s syscall.Signal) error {
+// Signal sends a signal to the process and its children.
+func (p *Process) Signal(s syscall.Signal) error {
 	if err := syscall.Kill(-p.cmd.Process.Pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("signalling %s: %w", p.name, err)
 	}
 	return nil
 }
 
-// kill ends the process at once.
-func (p *process) kill() error {
-	err := p.signal(syscall.SIGKILL)
+// Exited is closed once the process has ended; Err says how.
+func (p *Process) Exited() <-chan struct{} {
+	return p.exited
+}
+
+// Err returns how a process ended that has ended: nil for status 0.
+func (p *Process) Err() error {
+	select {
+	case <-p.exited:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// ID is the process id, which is the id of its process group as well.
+func (p *Process) ID() int {
+	return p.cmd.Process.Pid
+}
+
+// Output returns the last lines that the process and its children printed.
+func (p *Process) Output() string {
+	return p.journal.String()
+}
+
+// Kill ends the process at once.
+func (p *Process) Kill() error {
+	err := p.Signal(syscall.SIGKILL)
 	<-p.exited
 	return err
 }
 
-// terminate asks the process to end, if it has not ended already, and kills it when that takes too long.
-func (p *process) terminate(patience time.Duration) error {
+// Terminate asks the process to end, if it has not ended already, and kills it when that takes too long.
+func (p *Process) Terminate(patience time.Duration) error {
 	select {
 	case <-p.exited:
 		return nil // its id may be another's by now
 	default:
 	}
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-p.exited:
-		return p.signal(syscall.SIGKILL) // what its children left running
+		return p.Signal(syscall.SIGKILL) // what its children left running
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("%s did not end within %s", p.name, patience), p.kill())
+		return errors.Join(fmt.Errorf("%s did not end within %s", p.name, patience), p.Kill())
 	}
 }
 
-// runTool runs a command to its end and returns what it printed.
-func runTool(ctx context.Context, c command) (string, error) {
-	p, err := launch(c, "")
+// RunTool runs a command to its end and returns what it printed.
+func RunTool(ctx context.Context, c Command) (string, error) {
+	p, err := Launch(c, "")
 	if err != nil {
 		return "", err
 	}
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
-		return "", errors.Join(fmt.Errorf("running %s: %w", c.name, ctx.Err()), p.kill())
+		return "", errors.Join(fmt.Errorf("running %s: %w", c.Name, ctx.Err()), p.Kill())
 	}
 	if p.err != nil {
-		return "", fmt.Errorf("running %s: %w\n%s", c.name, p.err, p.journal)
+		return "", fmt.Errorf("running %s: %w\n%s", c.Name, p.err, p.journal)
 	}
 	return p.journal.String(), nil
 }
@@ -171,34 +195,4 @@ func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return strings.Join(append(j.lines[:len(j.lines):len(j.lines)], string(j.partial)), "\n")
-}
-
-// freePorts returns TCP ports of the loopback address that nobody listens on. They lie below the range from which the
-// system takes the ports of outgoing connections, so that a service that was killed finds its ports free again.
-func freePorts(n int) ([]int, error) {
-	const lowest, highest = 20_000, 32_000 // Linux takes outgoing ports from 32,768 up
-	ports := make([]int, 0, n)
-	taken := map[int]bool{}
-	for range 1000 {
-		port := lowest + rand.IntN(highest-lowest)
-		if taken[port] {
-			continue
-		}
-		listener, err := net.Listen("tcp", loopback(port))
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			return nil, fmt.Errorf("trying port %d: %w", port, err)
-		}
-		taken[port] = true
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, errors.New("finding free ports: all tried ones are taken")
-}
-
-func loopback(port int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }

@@ -16,11 +16,11 @@ import (
 func (n *Node) properties(controllers []int) map[string]string {
 	var voters []string
 	for i, port := range controllers {
-		voters = append(voters, fmt.Sprintf("%d@%s", i+1, loopback(port)))
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, Loopback(port)))
 	}
 	replicas := strconv.Itoa(len(controllers))
 	inSync := strconv.Itoa(max(1, len(controllers)-1))
-	controller := loopback(controllers[n.ID-1])
+	controller := Loopback(controllers[n.ID-1])
 	return map[string]string{
 		"process.roles":                            "broker,controller",
 		"node.id":                                  strconv.Itoa(int(n.ID)),
@@ -69,7 +69,7 @@ func (n *Node) security(without map[string]string) map[string]string {
 		"listener.name.mutual.ssl.client.auth": "required",
 		"sasl.enabled.mechanisms":              "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
 		"listener.name.sasl.plain.sasl.jaas.config": module + `plain.PlainLoginModule required user_` +
-			plainUser + `="` + plainPassword + `";`,
+			PlainUser + `="` + PlainPassword + `";`,
 		"listener.name.sasl.scram-sha-256.sasl.jaas.config": module + "scram.ScramLoginModule required;",
 		"listener.name.sasl.scram-sha-512.sasl.jaas.config": module + "scram.ScramLoginModule required;",
 		"authorizer.class.name":                             "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -77,10 +77,10 @@ func (n *Node) security(without map[string]string) map[string]string {
 	}
 }
 
-// The one user who signs in by PLAIN; those of SCRAM are made on the running node.
+// PlainUser is the one user who signs in by PLAIN, with PlainPassword; those of SCRAM are made on the running node.
 const (
-	plainUser     = "alice"
-	plainPassword = "alice-secret"
+	PlainUser     = "alice"
+	PlainPassword = "alice-secret"
 )
 
 // write puts a node's files into its folder.
@@ -92,6 +92,7 @@ func (n *Node) write(properties map[string]string, authority *Authority) error {
 	files := map[string][]byte{
 		"server.properties": []byte(lines.String()),
 		"log4j2.properties": []byte(kafkaLogging),
+		"log4j.properties":  []byte(kafka3Logging),
 	}
 	if authority != nil {
 		_, broker, err := authority.Issue("broker")
@@ -108,10 +109,10 @@ func (n *Node) write(properties map[string]string, authority *Authority) error {
 			return err
 		}
 	}
-	return giveAway(n.dir)
+	return GiveAway(n.dir)
 }
 
-// kafkaLogging sends the broker's log to where launch reads it.
+// kafkaLogging sends the broker's log to where Launch reads it.
 const kafkaLogging = `appender.o.type=Console
 appender.o.name=O
 appender.o.target=SYSTEM_ERR
@@ -119,4 +120,12 @@ appender.o.layout.type=PatternLayout
 appender.o.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
 rootLogger.level=info
 rootLogger.appenderRef.o.ref=O
+`
+
+// kafka3Logging does the same for Kafka 3, which logs with an older library.
+const kafka3Logging = `log4j.rootLogger=INFO, O
+log4j.appender.O=org.apache.log4j.ConsoleAppender
+log4j.appender.O.target=System.err
+log4j.appender.O.layout=org.apache.log4j.PatternLayout
+log4j.appender.O.layout.ConversionPattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
 `

@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package search_test
 
 import (
 	"encoding/pem"
@@ -16,34 +16,35 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 	"sessionexport/settings"
 	"sessionexport/trial"
 )
 
 // TestExportsAreTriedOnElasticsearch holds what a test of an export says against what a real cluster answers.
 func TestExportsAreTriedOnElasticsearch(t *testing.T) {
-	k, e := sharedKafka(t), StartElasticsearch(t)
-	ctx := testContext(t)
-	topic := newTopic(t, k, 2, nil)
-	client := franz(t, k, kgo.DefaultProduceTopic(topic))
+	k, e := services.SharedKafka(t), services.StartElasticsearch(t)
+	ctx := services.Context(t)
+	topic := services.NewTopic(t, k, 2, nil)
+	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic))
 	for i := range 20 {
 		document := fmt.Sprintf(`{"tenantId":"t","userSessionId":"s%d","startTime":%d,"userType":"REAL_USER"}`, i, time.Now().UnixMilli()-int64(i))
 		if err := client.ProduceSync(ctx, kgo.StringRecord(document)).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	log := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}).Topic(topic)
+	log := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}).Topic(topic)
 	t.Cleanup(log.Close)
-	front := httptest.NewTLSServer(e.proxy())
+	front := httptest.NewTLSServer(e.Proxy())
 	t.Cleanup(front.Close)
 	folder := t.TempDir()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
 	if err := os.WriteFile(filepath.Join(folder, "ca.pem"), ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.create(t, "trial-conflict", `{"mappings":{"properties":{"userType":{"type":"long"}}}}`)
-	e.create(t, "trial-dates", `{"mappings":{"properties":{"startTime":{"type":"date"}}}}`)
-	e.create(t, "trial-strict", `{"mappings":{"dynamic":"strict"}}`)
+	e.Create(t, "trial-conflict", `{"mappings":{"properties":{"userType":{"type":"long"}}}}`)
+	e.Create(t, "trial-dates", `{"mappings":{"properties":{"startTime":{"type":"date"}}}}`)
+	e.Create(t, "trial-strict", `{"mappings":{"dynamic":"strict"}}`)
 	for _, c := range []struct{ direct, path, verdict, advice string }{
 		{"indexName: trial-dates", "/_bulk", "delivered", ""},
 		{"indexName: trial-unmapped", "/_bulk", "delivered", "dates_as_long"},

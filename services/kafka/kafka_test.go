@@ -1,20 +1,22 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionexport/services"
 )
 
 // TestNodeSurvivesItsOwnTroubles proves the tier's own tools: what was acknowledged is there after each kind of trouble.
 func TestNodeSurvivesItsOwnTroubles(t *testing.T) {
-	k := StartKafka(t, KafkaOptions{})
-	topic := newTopic(t, k, 1, nil)
-	client := franz(t, k, kgo.DefaultProduceTopic(topic), kgo.ConsumeTopics(topic))
-	ctx := testContext(t)
+	k := services.StartKafka(t, services.KafkaOptions{})
+	topic := services.NewTopic(t, k, 1, nil)
+	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic), kgo.ConsumeTopics(topic))
+	ctx := services.Context(t)
 	node := k.Node(1)
 
 	troubles := []struct {
@@ -52,11 +54,13 @@ func TestNodeSurvivesItsOwnTroubles(t *testing.T) {
 	}
 }
 
-func TestThreeNodesFormACluster(t *testing.T) {
-	k := StartKafka(t, KafkaOptions{Nodes: 3})
-	topic := newTopic(t, k, 3, nil)
-	client := franz(t, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	ctx := testContext(t)
+func TestThreeNodesFormACluster(t *testing.T) { everyVersion(t, threeNodes) }
+
+func threeNodes(t *testing.T, version string) {
+	k := services.StartKafka(t, services.KafkaOptions{Version: version, Nodes: 3})
+	topic := services.NewTopic(t, k, 3, nil)
+	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	ctx := services.Context(t)
 	if err := k.Node(2).Kill(); err != nil {
 		t.Fatal(err)
 	}

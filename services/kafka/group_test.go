@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"slices"
@@ -9,24 +9,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 // TestMembersShareTheirPartitions lets a second and a third member come and go under load. Partitions that stay with a
 // member stay without a break, and together the members read everything.
 func TestMembersShareTheirPartitions(t *testing.T) {
 	const partitions = 6
-	k := sharedKafka(t)
-	topic := newTopic(t, k, partitions, nil)
-	admin := kadm.NewClient(franz(t, k))
-	l := startLoad(t, k, topic, partitions, 200)
+	k := services.SharedKafka(t)
+	topic := services.NewTopic(t, k, partitions, nil)
+	admin := kadm.NewClient(services.Franz(t, k))
+	l := services.StartLoad(t, k, topic, partitions, 200)
 
-	member := func() *reader {
-		return startReader(t, connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}), topic, topic)
+	member := func() *services.Reader {
+		return services.StartReader(t, services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}), topic, topic)
 	}
-	holds := func(counts ...int) func(readers ...*reader) {
-		return func(readers ...*reader) {
+	holds := func(counts ...int) func(readers ...*services.Reader) {
+		return func(readers ...*services.Reader) {
 			t.Helper()
-			eventually(t, "the partitions are shared out evenly", func() bool {
+			services.Eventually(t, "the partitions are shared out evenly", func() bool {
 				for i, r := range readers {
 					if len(claims(r)) != counts[i] {
 						return false
@@ -48,8 +49,8 @@ func TestMembersShareTheirPartitions(t *testing.T) {
 			t.Errorf("claim %+v was interrupted: it was not among %+v", c, alone)
 		}
 	}
-	another(t, first, 50)
-	another(t, second, 50)
+	services.Another(t, first, 50)
+	services.Another(t, second, 50)
 	pair := claims(first)
 
 	third := member()
@@ -59,29 +60,29 @@ func TestMembersShareTheirPartitions(t *testing.T) {
 			t.Errorf("claim %+v was interrupted: it was not among %+v", c, pair)
 		}
 	}
-	another(t, third, 50)
+	services.Another(t, third, 50)
 
-	second.stop()
+	second.Stop()
 	holds(3, 3)(first, third)
-	third.stop()
+	third.Stop()
 	holds(6)(first)
-	another(t, first, 50)
+	services.Another(t, first, 50)
 
-	l.stop()
-	eventually(t, "everything is committed", func() bool { return finished(t, admin, topic, topic) })
-	first.stop()
-	sameRecords(t, union(t, first, second, third), l.written())
-	for i, r := range []*reader{first, second, third} {
-		if !r.ordered {
+	l.Stop()
+	services.Eventually(t, "everything is committed", func() bool { return services.Finished(t, admin, topic, topic) })
+	first.Stop()
+	services.SameRecords(t, services.Union(t, first, second, third), l.Written())
+	for i, r := range []*services.Reader{first, second, third} {
+		if !r.Ordered() {
 			t.Errorf("member %d read a partition out of order", i+1)
 		}
 	}
 }
 
 // claims returns what a member owns, by partition.
-func claims(r *reader) []consumer.Claim {
+func claims(r *services.Reader) []consumer.Claim {
 	var owned []consumer.Claim
-	for _, p := range r.member.Status().Partitions {
+	for _, p := range r.Member.Status().Partitions {
 		owned = append(owned, p.Claim)
 	}
 	slices.SortFunc(owned, func(a, b consumer.Claim) int { return int(a.Partition - b.Partition) })

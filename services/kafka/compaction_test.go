@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"context"
@@ -13,21 +13,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 // TestCompactedTopicIsReadAcrossItsHoles reads what compaction has left over: holes within batches and batches that are
 // empty.
 func TestCompactedTopicIsReadAcrossItsHoles(t *testing.T) {
 	const records, keys, size = 6000, 150, 1200
-	k := sharedKafka(t)
-	ctx := testContext(t)
-	topic := newTopic(t, k, 1, map[string]*string{
+	k := services.SharedKafka(t)
+	ctx := services.Context(t)
+	topic := services.NewTopic(t, k, 1, map[string]*string{
 		"cleanup.policy":            kadm.StringPtr("compact"),
 		"segment.bytes":             kadm.StringPtr("1048576"), // the least that Kafka 4 takes; the last segment is not compacted
 		"min.cleanable.dirty.ratio": kadm.StringPtr("0.01"),
 		"delete.retention.ms":       kadm.StringPtr("0"),
 	})
-	client := franz(t, k, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()),
+	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(64<<10))
 	random := rand.New(rand.NewPCG(1, 2))
 	var batch []*kgo.Record
@@ -47,35 +48,35 @@ func TestCompactedTopicIsReadAcrossItsHoles(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	connection := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
+	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
 	admin := kadm.NewClient(client)
-	var want, got map[place]string
+	var want, got map[services.Place]string
 	attempt := 0
-	eventually(t, "the topic is compacted and stays the same while it is read", func() bool {
+	services.Eventually(t, "the topic is compacted and stays the same while it is read", func() bool {
 		want = readAll(t, k, topic, records)
 		if len(want) > records/3 {
 			return false
 		}
 		attempt++
 		group := fmt.Sprintf("%s-%d", topic, attempt)
-		r := startReader(t, connection, topic, group)
-		eventually(t, "all is committed", func() bool { return finished(t, admin, topic, group) })
-		r.stop()
-		got = r.read()
+		r := services.StartReader(t, connection, topic, group)
+		services.Eventually(t, "all is committed", func() bool { return services.Finished(t, admin, topic, group) })
+		r.Stop()
+		got = r.Read()
 		return maps.Equal(want, readAll(t, k, topic, records))
 	})
 	t.Logf("%d of %d records are left", len(want), records)
-	sameRecords(t, got, want)
+	services.SameRecords(t, got, want)
 }
 
 // readAll reads a partition up to its last record, which compaction leaves alone, with the other client.
-func readAll(t *testing.T, k *Kafka, topic string, end int64) map[place]string {
+func readAll(t *testing.T, k *services.Kafka, topic string, end int64) map[services.Place]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), services.Patience)
 	defer cancel()
-	client := franz(t, k, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client := services.Franz(t, k, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer client.Close()
-	all := map[place]string{}
+	all := map[services.Place]string{}
 	for {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -83,7 +84,7 @@ func readAll(t *testing.T, k *Kafka, topic string, end int64) map[place]string {
 		}
 		last := int64(0)
 		fetches.EachRecord(func(r *kgo.Record) {
-			all[place{r.Partition, r.Offset}] = string(r.Value)
+			all[services.Place{Partition: r.Partition, Offset: r.Offset}] = string(r.Value)
 			last = r.Offset
 		})
 		if last == end-1 {

@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 var codecs = []struct {
@@ -27,50 +28,50 @@ var codecs = []struct {
 }
 
 func TestGoEncodedBatchesAreRead(t *testing.T) {
-	k := sharedKafka(t)
-	connection := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
+	k := services.SharedKafka(t)
+	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
 	for _, codec := range codecs {
 		t.Run(codec.name, func(t *testing.T) {
 			const records = 2000
-			topic := newTopic(t, k, 1, nil)
+			topic := services.NewTopic(t, k, 1, nil)
 			writer := &kafka.Writer{
 				Addr: kafka.TCP(k.Brokers()...), Topic: topic, Compression: codec.code,
 				RequiredAcks: kafka.RequireAll, BatchSize: 500, Transport: &kafka.Transport{},
 			}
-			want := map[place]string{}
+			want := map[services.Place]string{}
 			messages := make([]kafka.Message, records)
 			for i := range messages {
-				messages[i].Value = []byte(document(i))
-				want[place{0, int64(i)}] = document(i)
+				messages[i].Value = []byte(services.Document(i))
+				want[services.Place{Partition: 0, Offset: int64(i)}] = services.Document(i)
 			}
-			if err := writer.WriteMessages(testContext(t), messages...); err != nil {
+			if err := writer.WriteMessages(services.Context(t), messages...); err != nil {
 				t.Fatal(err)
 			}
 			if err := writer.Close(); err != nil {
 				t.Fatal(err)
 			}
 
-			r := startReader(t, connection, topic, topic)
-			eventually(t, "all is read", func() bool { return r.count() == records })
-			r.stop()
-			sameRecords(t, r.read(), want)
+			r := services.StartReader(t, connection, topic, topic)
+			services.Eventually(t, "all is read", func() bool { return r.Count() == records })
+			r.Stop()
+			services.SameRecords(t, r.Read(), want)
 		})
 	}
 }
 
 // TestJavaEncodedBatchesAreRead is for the framing of Kafka's own producer, which differs from Go's in snappy and lz4.
 func TestJavaEncodedBatchesAreRead(t *testing.T) {
-	k := sharedKafka(t)
-	connection := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
-	admin := kadm.NewClient(franz(t, k))
+	k := services.SharedKafka(t)
+	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
+	admin := kadm.NewClient(services.Franz(t, k))
 
 	payloads := map[string]bool{}
 	var file strings.Builder
 	for i := range 500 {
-		payloads[document(i)] = true
-		file.WriteString(document(i) + "\n")
+		payloads[services.Document(i)] = true
+		file.WriteString(services.Document(i) + "\n")
 	}
-	name := filepath.Join(k.dir, "payloads")
+	name := filepath.Join(k.Dir(), "payloads")
 	if err := os.WriteFile(name, []byte(file.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -78,18 +79,18 @@ func TestJavaEncodedBatchesAreRead(t *testing.T) {
 	for _, codec := range codecs {
 		t.Run(codec.name, func(t *testing.T) {
 			const records = 3000
-			topic := newTopic(t, k, 1, nil)
-			_, err := k.Tool(testContext(t), "org.apache.kafka.tools.ProducerPerformance",
+			topic := services.NewTopic(t, k, 1, nil)
+			_, err := k.Tool(services.Context(t), "org.apache.kafka.tools.ProducerPerformance",
 				"--bootstrap-server", k.Brokers()[0], "--topic", topic, "--num-records", fmt.Sprint(records),
 				"--throughput", "-1", "--payload-file", name,
 				"--command-property", "compression.type="+codec.name, "acks=all", "linger.ms=20")
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := startReader(t, connection, topic, topic)
-			eventually(t, "all is read and committed", func() bool { return finished(t, admin, topic, topic) })
-			r.stop()
-			got := r.read()
+			r := services.StartReader(t, connection, topic, topic)
+			services.Eventually(t, "all is read and committed", func() bool { return services.Finished(t, admin, topic, topic) })
+			r.Stop()
+			got := r.Read()
 			if len(got) != records {
 				t.Errorf("read %d records, want %d", len(got), records)
 			}

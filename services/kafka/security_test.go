@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"crypto/tls"
@@ -13,12 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 // TestSecurity reads through TLS with each way to sign in. Every reader starts without any right, says so, and goes on
 // when it is granted what docs/kafka.md asks for.
 func TestSecurity(t *testing.T) {
-	authority, err := NewAuthority()
+	authority, err := services.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,11 +27,11 @@ func TestSecurity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := StartKafka(t, KafkaOptions{Authority: authority})
-	admin := kadm.NewClient(franz(t, k))
+	k := services.StartKafka(t, services.KafkaOptions{Authority: authority})
+	admin := kadm.NewClient(services.Franz(t, k))
 	const password = "a password, with \"signs\""
 	for user, mechanism := range map[string]kadm.ScramMechanism{"bob": kadm.ScramSha256, "carol": kadm.ScramSha512} {
-		altered, err := admin.AlterUserSCRAMs(testContext(t), nil, []kadm.UpsertSCRAM{
+		altered, err := admin.AlterUserSCRAMs(services.Context(t), nil, []kadm.UpsertSCRAM{
 			{User: user, Mechanism: mechanism, Iterations: 4096, Password: password}})
 		if err != nil {
 			t.Fatal(err)
@@ -44,14 +45,14 @@ func TestSecurity(t *testing.T) {
 		name, mechanism, user, password, principal string
 		mutual                                     bool
 	}{
-		{name: "plain", mechanism: "PLAIN", user: plainUser, password: plainPassword, principal: plainUser},
+		{name: "plain", mechanism: "PLAIN", user: services.PlainUser, password: services.PlainPassword, principal: services.PlainUser},
 		{name: "scram-256", mechanism: "SCRAM-SHA-256", user: "bob", password: password, principal: "bob"},
 		{name: "scram-512", mechanism: "SCRAM-SHA-512", user: "carol", password: password, principal: "carol"},
 		{name: "client certificate", mutual: true, principal: "CN=exporter"},
 	}
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			topic := newTopic(t, k, 2, nil)
+			topic := services.NewTopic(t, k, 2, nil)
 			o := consumer.KafkaOptions{Brokers: k.SASLBrokers(), TLS: &tls.Config{RootCAs: authority.Pool, MinVersion: tls.VersionTLS12}}
 			if way.mutual {
 				o.Brokers = k.MutualBrokers()
@@ -59,32 +60,32 @@ func TestSecurity(t *testing.T) {
 			} else {
 				o.SASL = mechanism(t, way.mechanism, way.user, way.password)
 			}
-			r := startReader(t, connect(t, o), topic, topic)
+			r := services.StartReader(t, services.Connect(t, o), topic, topic)
 			refused := func(what string) {
 				t.Helper()
-				eventually(t, "the refusal of the "+what+" is named", func() bool {
-					s := r.member.Status()
+				services.Eventually(t, "the refusal of the "+what+" is named", func() bool {
+					s := r.Member.Status()
 					return s.State == consumer.StateRefused && strings.Contains(strings.ToLower(s.LastError), what)
 				})
-				t.Log(r.member.Status().LastError)
+				t.Log(r.Member.Status().LastError)
 			}
 			refused("topic")
 			grant(t, admin, way.principal, kadm.NewACLs().Topics(topic).Operations(kadm.OpRead))
 			refused("group")
 			grant(t, admin, way.principal, kadm.NewACLs().Groups(topic).Operations(kadm.OpRead))
 
-			producer := franz(t, k, kgo.DefaultProduceTopic(topic))
-			want := map[place]string{}
+			producer := services.Franz(t, k, kgo.DefaultProduceTopic(topic))
+			want := map[services.Place]string{}
 			for i := range 100 {
-				record := kgo.StringRecord(document(i))
-				if err := producer.ProduceSync(testContext(t), record).FirstErr(); err != nil {
+				record := kgo.StringRecord(services.Document(i))
+				if err := producer.ProduceSync(services.Context(t), record).FirstErr(); err != nil {
 					t.Fatal(err)
 				}
-				want[place{record.Partition, record.Offset}] = string(record.Value)
+				want[services.Place{Partition: record.Partition, Offset: record.Offset}] = string(record.Value)
 			}
-			eventually(t, "all is committed", func() bool { return finished(t, admin, topic, topic) })
-			r.stop()
-			sameRecords(t, r.read(), want)
+			services.Eventually(t, "all is committed", func() bool { return services.Finished(t, admin, topic, topic) })
+			r.Stop()
+			services.SameRecords(t, r.Read(), want)
 		})
 	}
 
@@ -103,9 +104,9 @@ func TestSecurity(t *testing.T) {
 	}
 	for _, w := range wrong {
 		t.Run(w.name, func(t *testing.T) {
-			r := startReader(t, connect(t, w.o), "any", "any")
-			eventually(t, "the error is named", func() bool { return r.member.Status().LastError != "" })
-			s := r.member.Status()
+			r := services.StartReader(t, services.Connect(t, w.o), "any", "any")
+			services.Eventually(t, "the error is named", func() bool { return r.Member.Status().LastError != "" })
+			s := r.Member.Status()
 			if s.State != consumer.StateRefused {
 				t.Errorf("state %q", s.State)
 			}
@@ -129,7 +130,7 @@ func mechanism(t *testing.T, name, user, password string) sasl.Mechanism {
 func grant(t *testing.T, admin *kadm.Client, principal string, rights *kadm.ACLBuilder) {
 	t.Helper()
 	rights = rights.ResourcePatternType(kadm.ACLPatternLiteral).Allow("User:" + principal)
-	created, err := admin.CreateACLs(testContext(t), rights)
+	created, err := admin.CreateACLs(services.Context(t), rights)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package search_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sessionexport/demo"
+	"sessionexport/services"
 	"sessionexport/session"
 	"sessionexport/sinks"
 	"sessionexport/trial"
@@ -18,7 +19,7 @@ import (
 // TestMapping puts the mapping into a real Elasticsearch, as an index and as the template of a data stream, and sends
 // generated sessions and hostile ones: every one has to be taken, and the fields have to be what the mapping says.
 func TestMapping(t *testing.T) {
-	e := StartElasticsearch(t)
+	e := services.StartElasticsearch(t)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	for _, c := range []struct {
@@ -32,7 +33,7 @@ func TestMapping(t *testing.T) {
 			sinks.FormatOptions{Index: "streamed", OpType: sinks.OpCreate}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e.put(t, c.options)
+			put(t, e, c.options)
 			c.format.Kind = sinks.Bulk
 			format, err := sinks.NewFormat(c.format)
 			if err != nil {
@@ -47,7 +48,7 @@ func TestMapping(t *testing.T) {
 			generator, odd := demo.NewGenerator(11), oddSessions()
 			const generated = 500
 			all := generated + len(odd)
-			v := sink.Attempt(testContext(t), framed(t, format, all, func(i int) string {
+			v := sink.Attempt(services.Context(t), framed(t, format, all, func(i int) string {
 				if i < generated {
 					return string(generator.Append(nil, i))
 				}
@@ -56,10 +57,10 @@ func TestMapping(t *testing.T) {
 			if v.Kind != sinks.Delivered {
 				t.Fatalf("verdict %+v, want delivered", v)
 			}
-			if n := e.count(t, c.format.Index); n != all {
+			if n := e.Count(t, c.format.Index); n != all {
 				t.Errorf("%d documents, want %d", n, all)
 			}
-			e.checkMapping(t, c.format.Index)
+			checkMapping(t, e, c.format.Index)
 
 			for query, want := range map[string]int{
 				`{"term":{"hasError":true}}`:                             -1,
@@ -71,7 +72,7 @@ func TestMapping(t *testing.T) {
 				`{"range":{"dateProperties.value":{"gte":"2026-01-31"}}}`:                                         1,
 				`{"exists":{"field":"_ignored"}}`:                                                                 3, // flattened fields are not named in it
 			} {
-				n := e.hits(t, c.format.Index, query)
+				n := hits(t, e, c.format.Index, query)
 				if n != want && (want >= 0 || n == 0) {
 					t.Errorf("%s finds %d, want %d", query, n, want)
 				}
@@ -100,7 +101,7 @@ func oddSessions() []string {
 }
 
 // put creates what the options describe.
-func (e *Elasticsearch) put(t *testing.T, o trial.MappingOptions) {
+func put(t *testing.T, e *services.Elasticsearch, o trial.MappingOptions) {
 	t.Helper()
 	body, err := trial.Mapping(o)
 	if err != nil {
@@ -111,13 +112,13 @@ func (e *Elasticsearch) put(t *testing.T, o trial.MappingOptions) {
 		t.Fatal(err)
 	}
 	method, path, _ := strings.Cut(request, " ")
-	if _, err := e.Do(testContext(t), method, path, string(body)); err != nil {
+	if _, err := e.Do(services.Context(t), method, path, string(body)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // checkMapping compares the mapping that an index has with the catalogue.
-func (e *Elasticsearch) checkMapping(t *testing.T, index string) {
+func checkMapping(t *testing.T, e *services.Elasticsearch, index string) {
 	t.Helper()
 	type node struct {
 		Type       string          `json:"type"`
@@ -126,7 +127,7 @@ func (e *Elasticsearch) checkMapping(t *testing.T, index string) {
 	var indices map[string]struct {
 		Mappings node `json:"mappings"`
 	}
-	answer, err := e.Do(testContext(t), http.MethodGet, "/"+index+"/_mapping", "")
+	answer, err := e.Do(services.Context(t), http.MethodGet, "/"+index+"/_mapping", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,9 +163,9 @@ func (e *Elasticsearch) checkMapping(t *testing.T, index string) {
 }
 
 // hits counts the documents that a query finds.
-func (e *Elasticsearch) hits(t *testing.T, index, query string) int {
+func hits(t *testing.T, e *services.Elasticsearch, index, query string) int {
 	t.Helper()
-	answer, err := e.Do(testContext(t), http.MethodPost, "/"+index+"/_count", `{"query":`+query+`}`)
+	answer, err := e.Do(services.Context(t), http.MethodPost, "/"+index+"/_count", `{"query":`+query+`}`)
 	if err != nil {
 		t.Fatal(err)
 	}

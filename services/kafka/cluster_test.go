@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"context"
@@ -12,13 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 // TestCluster has one cluster of three nodes for all its parts: starting one takes most of their time.
 func TestCluster(t *testing.T) {
-	k := StartKafka(t, KafkaOptions{Nodes: 3})
-	connection := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
-	admin := kadm.NewClient(franz(t, k))
+	k := services.StartKafka(t, services.KafkaOptions{Nodes: 3})
+	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
+	admin := kadm.NewClient(services.Franz(t, k))
 
 	t.Run("coordinator killed", func(t *testing.T) { coordinatorKilled(t, k, connection, admin) })
 	t.Run("leaders in trouble", func(t *testing.T) { leadersInTrouble(t, k, connection, admin) })
@@ -26,7 +27,7 @@ func TestCluster(t *testing.T) {
 
 // coordinatorKilled takes a group's coordinator away. Its partitions live on the other nodes alone, so nothing but the
 // membership is in trouble, and that must not be felt by whoever reads.
-func coordinatorKilled(t *testing.T, k *Kafka, connection *consumer.Kafka, admin *kadm.Client) {
+func coordinatorKilled(t *testing.T, k *services.Kafka, connection *consumer.Kafka, admin *kadm.Client) {
 	const group = "coordinator-killed"
 	// A broker that is gone is noticed after broker.session.timeout.ms, a member that is gone after 10 s. A reader that
 	// depends on its coordinator is quiet for longer than the latter.
@@ -40,35 +41,35 @@ func coordinatorKilled(t *testing.T, k *Kafka, connection *consumer.Kafka, admin
 		}
 	}
 	createOn(t, k, group, others[0], others[1], others[0], others[1])
-	l := startLoad(t, k, group, 4, 100)
-	r := startReader(t, connection, group, group)
-	another(t, r, 300)
-	before := r.member.Status()
-	r.quiet()
+	l := services.StartLoad(t, k, group, 4, 100)
+	r := services.StartReader(t, connection, group, group)
+	services.Another(t, r, 300)
+	before := r.Member.Status()
+	r.Quiet()
 
 	if err := k.Node(coordinator).Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another node coordinates the group", func() bool {
-		found := admin.FindGroupCoordinators(testContext(t), group)[group]
+	services.Eventually(t, "another node coordinates the group", func() bool {
+		found := admin.FindGroupCoordinators(services.Context(t), group)[group]
 		return found.Err == nil && found.NodeID != coordinator
 	})
-	another(t, r, 500)
-	if gap := r.quiet(); gap > longest {
+	services.Another(t, r, 500)
+	if gap := r.Quiet(); gap > longest {
 		t.Errorf("nothing was read for %s although no partition was in trouble", gap)
 	} else {
 		t.Logf("longest gap between two records: %s", gap)
 	}
-	l.stop()
-	eventually(t, "commits work again", func() bool { return finished(t, admin, group, group) })
-	if after := r.member.Status(); after.Generation != before.Generation || after.Rebalances != before.Rebalances {
+	l.Stop()
+	services.Eventually(t, "commits work again", func() bool { return services.Finished(t, admin, group, group) })
+	if after := r.Member.Status(); after.Generation != before.Generation || after.Rebalances != before.Rebalances {
 		t.Errorf("generation %d with %d rebalances became generation %d with %d: the group came apart",
 			before.Generation, before.Rebalances, after.Generation, after.Rebalances)
 	}
-	r.stop()
-	sameRecords(t, r.read(), l.written())
-	if r.again != 0 || !r.ordered {
-		t.Errorf("records read twice: %d, in order: %t", r.again, r.ordered)
+	r.Stop()
+	services.SameRecords(t, r.Read(), l.Written())
+	if r.Again() != 0 || !r.Ordered() {
+		t.Errorf("records read twice: %d, in order: %t", r.Again(), r.Ordered())
 	}
 	if err := k.Node(coordinator).Start(); err != nil {
 		t.Fatal(err)
@@ -76,11 +77,11 @@ func coordinatorKilled(t *testing.T, k *Kafka, connection *consumer.Kafka, admin
 }
 
 // leadersInTrouble kills, freezes and restarts nodes under load. Everything that Kafka acknowledged is read.
-func leadersInTrouble(t *testing.T, k *Kafka, connection *consumer.Kafka, admin *kadm.Client) {
-	topic := newTopic(t, k, 6, nil)
-	l := startLoad(t, k, topic, 6, 100)
-	r := startReader(t, connection, topic, topic)
-	another(t, r, 300)
+func leadersInTrouble(t *testing.T, k *services.Kafka, connection *consumer.Kafka, admin *kadm.Client) {
+	topic := services.NewTopic(t, k, 6, nil)
+	l := services.StartLoad(t, k, topic, 6, 100)
+	r := services.StartReader(t, connection, topic, topic)
+	services.Another(t, r, 300)
 
 	steps := []struct {
 		name string
@@ -98,15 +99,15 @@ func leadersInTrouble(t *testing.T, k *Kafka, connection *consumer.Kafka, admin 
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		// Two from every partition and then some: all of them are read again.
-		another(t, r, 400)
-		t.Logf("%s: longest gap between two records %s", step.name, r.quiet())
+		services.Another(t, r, 400)
+		t.Logf("%s: longest gap between two records %s", step.name, r.Quiet())
 	}
 
-	l.stop()
-	eventually(t, "everything is committed", func() bool { return finished(t, admin, topic, topic) })
-	r.stop()
-	sameRecords(t, r.read(), l.written())
-	if !r.ordered {
+	l.Stop()
+	services.Eventually(t, "everything is committed", func() bool { return services.Finished(t, admin, topic, topic) })
+	r.Stop()
+	services.SameRecords(t, r.Read(), l.Written())
+	if !r.Ordered() {
 		t.Error("a partition was read out of order")
 	}
 }
@@ -114,8 +115,8 @@ func leadersInTrouble(t *testing.T, k *Kafka, connection *consumer.Kafka, admin 
 func coordinatorOf(t *testing.T, admin *kadm.Client, group string) int32 {
 	t.Helper()
 	var id int32
-	eventually(t, "the group has a coordinator", func() bool {
-		found := admin.FindGroupCoordinators(testContext(t), group)[group]
+	services.Eventually(t, "the group has a coordinator", func() bool {
+		found := admin.FindGroupCoordinators(services.Context(t), group)[group]
 		id = found.NodeID
 		return found.Err == nil
 	})
@@ -123,7 +124,7 @@ func coordinatorOf(t *testing.T, admin *kadm.Client, group string) int32 {
 }
 
 // createOn creates a topic with one partition, without a replica elsewhere, for each of the nodes.
-func createOn(t *testing.T, k *Kafka, topic string, nodes ...int32) {
+func createOn(t *testing.T, k *services.Kafka, topic string, nodes ...int32) {
 	t.Helper()
 	request := kmsg.NewPtrCreateTopicsRequest()
 	request.TimeoutMillis = 30_000
@@ -139,7 +140,7 @@ func createOn(t *testing.T, k *Kafka, topic string, nodes ...int32) {
 	create.Configs = append(create.Configs, config)
 	request.Topics = append(request.Topics, create)
 
-	response, err := request.RequestWith(context.WithoutCancel(testContext(t)), franz(t, k))
+	response, err := request.RequestWith(context.WithoutCancel(services.Context(t)), services.Franz(t, k))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"sessionexport/batcher"
 	"sessionexport/consumer"
+	"sessionexport/services"
 	"sessionexport/trial"
 )
 
@@ -21,11 +22,11 @@ import (
 // that are not there: both end soon, in little memory, and touch no group.
 func TestSamplesComeFromTheEndOfALongTopic(t *testing.T) {
 	const records, partitions = 1_000_000, 6
-	k := sharedKafka(t)
-	ctx := testContext(t)
+	k := services.SharedKafka(t)
+	ctx := services.Context(t)
 	// Its records are up to eleven days old: older than what a broker keeps.
-	topic := newTopic(t, k, partitions, map[string]*string{"retention.ms": kadm.StringPtr("-1")})
-	client := franz(t, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	topic := services.NewTopic(t, k, partitions, map[string]*string{"retention.ms": kadm.StringPtr("-1")})
+	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()))
 	end := time.Now()
 	for i := range records {
@@ -38,7 +39,7 @@ func TestSamplesComeFromTheEndOfALongTopic(t *testing.T) {
 	if err := client.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	log := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}).Topic(topic)
+	log := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()}).Topic(topic)
 	t.Cleanup(log.Close)
 
 	begun := time.Now()

@@ -1,6 +1,6 @@
 //go:build services
 
-package services
+package kafka_test
 
 import (
 	"fmt"
@@ -10,32 +10,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionexport/consumer"
+	"sessionexport/services"
 )
 
 // TestOnlyCommittedRecordsAreRead interleaves two transactional producers and a plain one on the same partitions. Batches
 // of every size stand beside each other, the committed, the aborted and the markers, and the topic ends with an abort.
 func TestOnlyCommittedRecordsAreRead(t *testing.T) {
 	const partitions, rounds = 2, 30
-	k := sharedKafka(t)
-	ctx := testContext(t)
-	topic := newTopic(t, k, partitions, nil)
-	admin := kadm.NewClient(franz(t, k))
+	k := services.SharedKafka(t)
+	ctx := services.Context(t)
+	topic := services.NewTopic(t, k, partitions, nil)
+	admin := kadm.NewClient(services.Franz(t, k))
 	manual := []kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner())}
-	plain := franz(t, k, manual...)
+	plain := services.Franz(t, k, manual...)
 	var transactional [2]*kgo.Client
 	for i := range transactional {
-		transactional[i] = franz(t, k, append(manual, kgo.TransactionalID(fmt.Sprintf("%s-%d", topic, i)))...)
+		transactional[i] = services.Franz(t, k, append(manual, kgo.TransactionalID(fmt.Sprintf("%s-%d", topic, i)))...)
 	}
 
-	want := map[place]string{}
+	want := map[services.Place]string{}
 	number := 0
-	produce := func(client *kgo.Client, count int) map[place]string {
+	produce := func(client *kgo.Client, count int) map[services.Place]string {
 		t.Helper()
-		written := map[place]string{}
+		written := map[services.Place]string{}
 		var batch []*kgo.Record
 		for range count {
 			for p := range int32(partitions) {
-				r := kgo.StringRecord(document(number))
+				r := kgo.StringRecord(services.Document(number))
 				r.Partition = p
 				batch = append(batch, r)
 				number++
@@ -46,11 +47,11 @@ func TestOnlyCommittedRecordsAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, result := range results {
-			written[place{result.Record.Partition, result.Record.Offset}] = string(result.Record.Value)
+			written[services.Place{Partition: result.Record.Partition, Offset: result.Record.Offset}] = string(result.Record.Value)
 		}
 		return written
 	}
-	keep := func(written map[place]string) {
+	keep := func(written map[services.Place]string) {
 		for at, value := range written {
 			want[at] = value
 		}
@@ -62,7 +63,7 @@ func TestOnlyCommittedRecordsAreRead(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var written [2]map[place]string
+		var written [2]map[services.Place]string
 		for i, client := range transactional {
 			written[i] = produce(client, 1+(round*7+i*3)%13)
 			if round%3 == i {
@@ -86,12 +87,12 @@ func TestOnlyCommittedRecordsAreRead(t *testing.T) {
 		}
 	}
 
-	connection := connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
-	r := startReader(t, connection, topic, topic)
-	eventually(t, "the markers at the end are committed too", func() bool { return finished(t, admin, topic, topic) })
-	r.stop()
-	sameRecords(t, r.read(), want)
-	if r.again != 0 || !r.ordered {
-		t.Errorf("records read twice: %d, in order: %t", r.again, r.ordered)
+	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
+	r := services.StartReader(t, connection, topic, topic)
+	services.Eventually(t, "the markers at the end are committed too", func() bool { return services.Finished(t, admin, topic, topic) })
+	r.Stop()
+	services.SameRecords(t, r.Read(), want)
+	if r.Again() != 0 || !r.Ordered() {
+		t.Errorf("records read twice: %d, in order: %t", r.Again(), r.Ordered())
 	}
 }
