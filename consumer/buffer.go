@@ -6,15 +6,74 @@ import (
 	"sync/atomic"
 )
 
-// Buffers are pooled by powers of two, so that an empty answer does not hold
-// on to the memory of a full one. What is larger than the largest class is
-// rare and goes back to the garbage collector.
+// Buffers are kept by powers of two, so that an empty answer does not hold on
+// to the memory of a full one. What is larger than the largest class is rare
+// and goes back to the garbage collector.
 const (
 	smallestClass = 12 // 4 KiB
 	largestClass  = 23 // 8 MiB
 )
 
-var bufferPools [largestClass - smallestClass + 1]sync.Pool
+// unpackedRoom is what may be kept besides the fetched bytes: batches are
+// unpacked one at a time for each member.
+const unpackedRoom = 2 << 20 // bytes
+
+// freeList keeps buffers that nobody uses. A sync.Pool would give them to the
+// garbage collector every other time it runs; to make them anew is what makes
+// it run: ten times a second under full load, measured.
+type freeList struct {
+	mu      sync.Mutex
+	classes [largestClass - smallestClass + 1][]*buffer // the latest used, which the cache may still have, is last
+	kept    int64                                       // bytes
+	most    int64                                       // bytes
+}
+
+var freeBuffers = freeList{most: defaultBudget + unpackedRoom}
+
+// allow lets the list keep what a budget of fetched bytes may use.
+func (l *freeList) allow(budget int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = max(l.most, budget+unpackedRoom)
+}
+
+// get returns nil when there is none of the class.
+func (l *freeList) get(class int) *buffer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := &l.classes[class-smallestClass]
+	n := len(*list)
+	if n == 0 {
+		return nil
+	}
+	b := (*list)[n-1]
+	(*list)[n-1] = nil
+	*list = (*list)[:n-1]
+	l.kept -= 1 << class
+	return b
+}
+
+func (l *freeList) put(b *buffer) {
+	size := int64(1) << b.class
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Make room at the expense of other sizes: they are of a time when the
+	// batches or the backlog were different.
+	for c := largestClass; c >= smallestClass && l.kept+size > l.most; c-- {
+		list := &l.classes[c-smallestClass]
+		if c != b.class && len(*list) > 0 {
+			l.kept -= int64(len(*list)) << c
+			clear(*list)
+			*list = (*list)[:0]
+		}
+	}
+	if l.kept+size > l.most {
+		return
+	}
+	l.kept += size
+	list := &l.classes[b.class-smallestClass]
+	*list = append(*list, b)
+}
 
 // buffer is pooled memory shared by several readers. free runs when the last
 // of them is done.
@@ -33,7 +92,7 @@ func newBuffer(n int) *buffer {
 		b.refs.Store(1)
 		return b
 	}
-	b, _ := bufferPools[class-smallestClass].Get().(*buffer)
+	b := freeBuffers.get(class)
 	if b == nil {
 		b = &buffer{b: make([]byte, 1<<class), class: class}
 	}
@@ -53,7 +112,7 @@ func (b *buffer) release() {
 		b.free()
 	}
 	if b.class >= 0 {
-		bufferPools[b.class-smallestClass].Put(b)
+		freeBuffers.put(b)
 	}
 }
 

@@ -204,7 +204,7 @@ func (f *Fetch) nextBatch() bool {
 			f.done = true
 			return false
 		}
-		b, rest, err := nextBatch(f.data, f.kept)
+		b, rest, err := nextBatch(f.data, f.kept, true)
 		if err != nil { // cannot be: the survey passed it
 			f.refuse(err)
 			return false

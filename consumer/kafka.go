@@ -67,6 +67,7 @@ func Connect(o KafkaOptions) *Kafka {
 	if o.FetchBudget <= 0 {
 		o.FetchBudget = defaultBudget
 	}
+	freeBuffers.allow(o.FetchBudget)
 	return &Kafka{
 		options: o, log: o.Logger, budget: &budget{total: o.FetchBudget},
 		links: make(map[*link]struct{}),

@@ -87,8 +87,9 @@ var errPartial = errors.New("batch is incomplete")
 
 // nextBatch reads the header of the batch that data starts with, and returns
 // what follows it. A batch that is incomplete because the answer was too large
-// to be held is returned with cut set when kept says so.
-func nextBatch(data []byte, kept bool) (batch, []byte, error) {
+// to be held is returned with cut set when kept says so. The checksum is
+// compared unless known says that it was.
+func nextBatch(data []byte, kept, known bool) (batch, []byte, error) {
 	var b batch
 	if len(data) < batchPrefix+5 {
 		return b, nil, errPartial
@@ -124,7 +125,7 @@ func nextBatch(data []byte, kept bool) (batch, []byte, error) {
 		b.records = data[batchHeader:]
 		return b, nil, nil
 	}
-	if crc32.Checksum(data[checksumStart:b.size], castagnoli) != binary.BigEndian.Uint32(data[17:]) {
+	if !known && crc32.Checksum(data[checksumStart:b.size], castagnoli) != binary.BigEndian.Uint32(data[17:]) {
 		return b, nil, errChecksum
 	}
 	if !valid {
@@ -151,7 +152,7 @@ func surveyBatches(data []byte, wanted int64, kept bool) survey {
 	s := survey{next: wanted}
 	rest := data
 	for len(rest) > 0 {
-		b, after, err := nextBatch(rest, kept)
+		b, after, err := nextBatch(rest, kept, false)
 		if errors.Is(err, errPartial) {
 			break
 		}

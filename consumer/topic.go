@@ -180,7 +180,7 @@ func (t *Topic) Read(ctx context.Context, partition int32, from, to int64, each 
 			size = min(4*size, maxKept)
 			continue
 		}
-		if b, _, err := nextBatch(fp.data, res.kept); first && err == nil && b.base < wanted {
+		if b, _, err := nextBatch(fp.data, res.kept, true); first && err == nil && b.base < wanted {
 			wanted, s.From = b.base, b.base
 		}
 		first = false
