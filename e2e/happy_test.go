@@ -52,9 +52,9 @@ func TestEverySessionOnceInEveryFormat(t *testing.T) {
 		"\", clientId: exporter, clientSecretFile: client, sendCredentials: header}}"
 	config := s.config("",
 		sink{id: "array", url: receiver.URL() + endpoints["array"].Path, auth: auth, put: true,
-			custom: map[string]string{"bodyFormat": "array", "compression": "gzip", "maxSessions": "50"}},
+			custom: map[string]string{"bodyFormat": "array", "compression": "gzip", "maxSessions": "50", "httpVersion": "auto"}},
 		sink{id: "lines", url: receiver.URL() + endpoints["lines"].Path, content: "application/x-ndjson", auth: oauth,
-			custom: map[string]string{"httpVersion": "1.1", "maxBytes": "100000"}},
+			custom: map[string]string{"maxBytes": "100000"}},
 		sink{id: "search", url: receiver.URL() + endpoints["search"].Path, index: "sessions", auth: auth,
 			custom: map[string]string{"compression": "gzip", "maxSessions": "70"}},
 	)

@@ -104,7 +104,7 @@ var customRules = map[string]rule{
 	"caFile":         {min: 1, want: "the name of a PEM file", doc: "Certificates of the authority that signed the endpoint's one; they replace the system's roots."},
 	"certFile":       {min: 1, want: "the name of a PEM file", doc: "Client certificate. Needs `keyFile`."},
 	"keyFile":        {min: 1, want: "the name of a PEM file", doc: "Its private key, not encrypted. Needs `certFile`."},
-	"httpVersion":    {def: HTTPAuto, enum: []string{HTTPAuto, HTTP11}, doc: "HTTP/2 where the endpoint offers it, or HTTP/1.1 alone."},
+	"httpVersion":    {def: HTTP11, enum: []string{HTTP11, HTTPAuto}, doc: "HTTP/1.1 alone, with a connection for each batch on its way, or HTTP/2 where the endpoint offers it."},
 
 	"signingSecretFile": {min: 1, want: "the name of a secret file with 24 to 64 bytes in base64, which may start with whsec_", doc: "Signs requests as Standard Webhooks do. The file is a secret file. Not with `sendDirect`."},
 }

@@ -50,7 +50,7 @@ func TestCustomDefaults(t *testing.T) {
 		MaxSessions: 1000, MaxBytes: 896_000, IdleTimeout: 30 * time.Second, MaxBatchAge: 5 * time.Minute,
 		RequestTimeout: 30 * time.Second, MaxRetries: 3, InitialBackoff: 2 * time.Second, MaxBackoff: 30 * time.Second,
 		MaxInFlight: 4, Compression: CompressionNone, BodyFormat: BodyLines, OpType: OpIndex, OnFailure: FailHold,
-		HTTPVersion: HTTPAuto, material: &Material{},
+		HTTPVersion: HTTP11, material: &Material{},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v", c)

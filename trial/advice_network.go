@@ -90,7 +90,7 @@ var networkRows = []row{
 		"Let it answer at once and work afterwards; the answer is all that is waited for. requestTimeout in the custom configuration allows more time."},
 	{"not_http", says("malformed HTTP"),
 		"What {host}:{port} answered is not HTTP.",
-		"Check the port in {key}: another service seems to listen there. httpVersion=1.1 in the custom configuration helps against some old servers."},
+		"Check the port in {key}: another service seems to listen there. httpVersion=auto in the custom configuration helps with a server that speaks nothing but HTTP/2."},
 	{"tls_handshake", inPhase(atTLS),
 		"{server} broke off the TLS handshake.",
 		"Check that the port in {key} speaks HTTPS, that {server} allows TLS 1.2 or later, and that it knows the host name {host}."},

@@ -74,7 +74,7 @@ func stepNames(r Request) string {
 
 func TestTestOverHTTP2(t *testing.T) {
 	r := sinktest.New(t, sinktest.Options{HTTP2: true})
-	report := try(t, setup{url: withHost(on(r, "/in"), "localhost")}.export(t, r.Authority), recent(5), nil)
+	report := try(t, setup{url: withHost(on(r, "/in"), "localhost"), custom: []string{"httpVersion=auto"}}.export(t, r.Authority), recent(5), nil)
 	if !report.Delivered || !strings.HasPrefix(stepNames(report.Requests[0]), "name_lookup,connection,") {
 		t.Errorf("report %+v", report)
 	}
