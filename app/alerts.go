@@ -54,7 +54,8 @@ func rulesOf(file *settings.File) egress.Rules {
 }
 
 // newAlarm prepares the alarm of a service; status is not asked before run.
-func newAlarm(file *settings.File, kafka *consumer.Kafka, status func() []dispatcher.SinkStatus, log *slog.Logger) (*alarm, error) {
+// Others are notifiers besides those that the configuration names.
+func newAlarm(file *settings.File, kafka *consumer.Kafka, status func() []dispatcher.SinkStatus, log *slog.Logger, others ...alerts.Notifier) (*alarm, error) {
 	a := &alarm{
 		metrics: alerts.NewMetrics(), status: status,
 		certs: &certificateWatch{log: log}, topics: &topicWatch{client: kafka.Client(), log: log},
@@ -65,7 +66,7 @@ func newAlarm(file *settings.File, kafka *consumer.Kafka, status func() []dispat
 	}
 	a.end = end
 	a.use(file)
-	a.runner = alerts.NewRunner(alerts.Options{Poll: a.readings, Notifiers: all, Metrics: a.metrics, Logger: log})
+	a.runner = alerts.NewRunner(alerts.Options{Poll: a.readings, Notifiers: append(all, others...), Metrics: a.metrics, Logger: log})
 	return a, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sessionexport/alerts"
 	"sessionexport/consumer"
 	"sessionexport/deadletter"
 	"sessionexport/dispatcher"
@@ -38,6 +39,8 @@ type ServiceOptions struct {
 	Logger *slog.Logger
 	// Stored, when set, is told of every dead letter once it is durable.
 	Stored func([]deadletter.Letter)
+	// Notifiers are told of alerts besides those that File names.
+	Notifiers []alerts.Notifier
 }
 
 // NewService builds a service from a configuration. Nothing is read or sent
@@ -61,7 +64,7 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 	s.letters = deadletter.Open(deadletter.Options{
 		Client: s.kafka.Client(), Topic: file.DeadLetters.Topic, SourceTopics: topics, Logger: log,
 	})
-	s.alarm, err = newAlarm(file, s.kafka, func() []dispatcher.SinkStatus { return s.manager.Status() }, log)
+	s.alarm, err = newAlarm(file, s.kafka, func() []dispatcher.SinkStatus { return s.manager.Status() }, log, so.Notifiers...)
 	if err != nil {
 		return s, err
 	}

@@ -46,8 +46,14 @@ func openDesk(o DeadLetterOptions) (*desk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the configuration: %w", err)
 	}
+	return newDesk(o, file)
+}
+
+// newDesk makes no request either.
+func newDesk(o DeadLetterOptions, file *settings.File) (*desk, error) {
 	d := &desk{o: o, file: file, progress: newProgress(o.Stderr, demo.IsTerminal(o.Stderr))}
 	d.log = Logger(d.progress, file.Log)
+	var err error
 	if d.kafka, err = connect(file, d.log); err != nil {
 		return nil, err
 	}
@@ -196,16 +202,22 @@ func ShowDeadLetters(ctx context.Context, o DeadLetterOptions) error {
 // CountDeadLetters prints how many letters there are, by sink and cause.
 func CountDeadLetters(ctx context.Context, o DeadLetterOptions) error {
 	return withDesk(ctx, o, func(ctx context.Context, d *desk) error {
-		var t deadletter.Tally
-		err := d.each(ctx, func(l *deadletter.Letter) error {
-			t.Add(l)
-			return nil
-		})
+		t, err := d.tally(ctx)
 		if err != nil {
 			return err
 		}
 		return t.Print(o.Stdout, o.Output) //nolint:wrapcheck // of writing only
 	})
+}
+
+// tally counts the chosen letters.
+func (d *desk) tally(ctx context.Context) (*deadletter.Tally, error) {
+	var t deadletter.Tally
+	err := d.each(ctx, func(l *deadletter.Letter) error {
+		t.Add(l)
+		return nil
+	})
+	return &t, err
 }
 
 // DownloadDeadLetters writes the chosen letters with their bodies to a file,

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sessionexport/alerts"
 	"sessionexport/deadletter"
 	"sessionexport/demo"
 	"sessionexport/dispatcher"
@@ -22,7 +23,8 @@ type DemoOptions struct {
 	Sessions int           // produce this many; 0: until For is over
 	Rate     float64       // sessions a second; 0: as fast as it goes
 	Seed     uint64
-	Summary  string // file for the summary as JSON; "-" is Stdout; "" none
+	Story    *demo.Story // of faults; it replaces For and Sessions. nil: all is well
+	Summary  string      // file for the summary as JSON; "-" is Stdout; "" none
 	Stdout   io.Writer
 	Stderr   io.Writer
 }
@@ -56,7 +58,7 @@ type demoRun struct {
 	generator *demo.Generator
 	dir       string
 	broker    *demo.Broker
-	receiver  *demo.Receiver
+	receivers demo.Receivers
 	sinks     []demo.Sink
 	file      *settings.File
 	service   *Service
@@ -67,6 +69,9 @@ type demoRun struct {
 	produced int
 	began    time.Time
 	letters  map[string]*demo.Indexes
+	scene    *demo.Scene // of the story; nil: none
+	told     []demo.Told
+	cut      bool // nobody wanted to wait for the end
 }
 
 func (d *demoRun) close() {
@@ -86,8 +91,9 @@ func (d *demoRun) prepare() error {
 	}
 	d.closers = append(d.closers, func() { _ = d.broker.Close() })
 	d.sinks = demo.Sinks()
-	d.receiver, err = demo.StartReceiver(demo.ReceiverOptions{Endpoints: demo.Endpoints(d.sinks), Generator: d.generator,
-		Verify: d.o.Rate > 0, // at full speed it would cost as much as all the rest
+	d.receivers, err = demo.StartReceivers(d.sinks, demo.ReceiverOptions{
+		Generator: d.generator,
+		Verify:    d.o.Rate > 0, // at full speed it would cost as much as all the rest
 	})
 	if err != nil {
 		return fmt.Errorf("starting the receivers: %w", err)
@@ -95,10 +101,10 @@ func (d *demoRun) prepare() error {
 	d.closers = append(d.closers, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = d.receiver.Close(ctx)
+		_ = d.receivers.Close(ctx)
 	})
 	name, text, err := demo.WriteConfig(demo.ConfigOptions{
-		Dir: d.dir, Brokers: []string{d.broker.Addr()}, Topic: demoTopic, Receiver: d.receiver, Sinks: d.sinks,
+		Dir: d.dir, Brokers: []string{d.broker.Addr()}, Topic: demoTopic, Sinks: d.sinks, At: d.receivers, Hurried: d.o.Story != nil,
 	})
 	if err != nil {
 		return err
@@ -119,7 +125,9 @@ func (d *demoRun) prepare() error {
 	if d.o.Summary != "-" {
 		_, _ = fmt.Fprintln(d.o.Stdout, text)
 	}
-	d.service, err = NewService(ServiceOptions{File: d.file, Logger: Logger(logs, d.file.Log), Stored: d.stored})
+	d.service, err = NewService(ServiceOptions{
+		File: d.file, Logger: Logger(logs, d.file.Log), Stored: d.stored, Notifiers: []alerts.Notifier{teller{d}},
+	})
 	return err
 }
 
@@ -154,17 +162,24 @@ func (d *demoRun) run(soft, hard context.Context) error {
 		if d.o.Summary == "-" {
 			out = d.o.Stderr // standard output has the summary alone
 		}
-		v := demo.View{Snapshot: d.snapshot, Output: out, Input: os.Stdin, Terminal: d.terminal}
+		v := demo.View{Snapshot: d.snapshot, Output: out, Input: os.Stdin, Terminal: d.terminal, Story: d.o.Story != nil}
 		err := v.Run(viewing)
 		if errors.Is(err, demo.ErrQuit) {
 			stopProducing()
+			_, _ = fmt.Fprintln(out, "What was produced still arrives, held sessions with a probe. Ctrl-C ends now.")
 		}
 		viewed <- err
 	}()
+	if d.o.Story != nil {
+		go func() {
+			d.tell(producing)
+			stopProducing()
+		}()
+	}
 
 	err := d.produce(producing)
 	if err == nil {
-		d.wait(hard)
+		d.wait(soft, hard)
 	}
 	seconds := time.Since(d.began).Seconds()
 	d.waitCommitted(hard)
@@ -177,7 +192,7 @@ func (d *demoRun) run(soft, hard context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.summarise(seconds)
+	return d.summarise(hard, seconds)
 }
 
 // produce makes sessions until the time is over, the number is reached, or ctx
@@ -210,8 +225,14 @@ func (d *demoRun) produce(ctx context.Context) error {
 	return nil
 }
 
-// wait waits until everything has arrived or nothing moves any more.
-func (d *demoRun) wait(ctx context.Context) {
+// wait waits until everything has arrived, nothing moves any more, or nobody
+// wants to wait: after a signal that ended the production until the next one,
+// and else until the first one.
+func (d *demoRun) wait(soft, hard context.Context) {
+	ctx := soft
+	if soft.Err() != nil {
+		ctx = hard
+	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	best, since := -1, time.Now()
@@ -228,6 +249,7 @@ func (d *demoRun) wait(ctx context.Context) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			d.cut = true
 			return
 		}
 	}
@@ -262,31 +284,40 @@ func (d *demoRun) progress() (have int, complete bool) {
 	complete = true
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.sinks {
-		n := d.receiver.Distinct(s.Endpoint.Path) + d.letters[s.ID].Len()
+	for k, s := range d.sinks {
+		n := d.receivers[k].Distinct(s.Endpoint.Path) + d.letters[s.ID].Len()
 		have += n
 		complete = complete && n >= d.produced
 	}
 	return have, complete
 }
 
-func (d *demoRun) summarise(seconds float64) error {
+func (d *demoRun) summarise(ctx context.Context, seconds float64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	outcomes := make([]demo.SinkOutcome, 0, len(d.sinks))
-	for _, s := range d.sinks {
+	for k, s := range d.sinks {
 		outcomes = append(outcomes, demo.SinkOutcome{
-			ID: s.ID, Format: s.Endpoint.Format, Received: d.receiver.Tally(s.Endpoint.Path), DeadLetters: d.letters[s.ID],
+			ID: s.ID, Format: s.Endpoint.Format, Received: d.receivers[k].Tally(s.Endpoint.Path), DeadLetters: d.letters[s.ID],
 		})
 	}
 	sum := demo.Summarise(d.produced, seconds, outcomes)
+	if d.o.Story != nil {
+		to := d.o.Stdout
+		if d.o.Summary == "-" {
+			to = d.o.Stderr
+		}
+		if err := d.afterword(ctx, to, sum); err != nil {
+			return err
+		}
+	}
 	if d.o.Summary == "-" {
 		if err := sum.WriteJSON(d.o.Stdout); err != nil {
 			return err
 		}
 	} else {
 		_, _ = fmt.Fprintln(d.o.Stdout)
-		if err := sum.WriteTable(d.o.Stdout); err != nil {
+		if err := sum.WriteTable(d.o.Stdout, demo.Width(d.o.Stdout)); err != nil {
 			return err
 		}
 	}
@@ -299,6 +330,9 @@ func (d *demoRun) summarise(seconds float64) error {
 			return err
 		}
 	}
+	if !sum.OK() && d.cut {
+		return fmt.Errorf("%w: the demo was ended while they waited in Kafka", ErrMissing)
+	}
 	if !sum.OK() {
 		return ErrMissing
 	}
@@ -308,21 +342,22 @@ func (d *demoRun) summarise(seconds float64) error {
 // snapshot is what the view shows.
 func (d *demoRun) snapshot() demo.Snapshot {
 	d.mu.Lock()
-	s := demo.Snapshot{Elapsed: time.Since(d.began), Produced: d.produced, Target: d.o.Sessions}
+	s := demo.Snapshot{Elapsed: time.Since(d.began), Produced: d.produced, Target: d.o.Sessions, Scene: d.scene, Told: d.told}
 	d.mu.Unlock()
 	status := map[string]dispatcher.SinkStatus{}
 	for _, st := range d.service.Manager().Status() {
 		status[st.Sink] = st
 	}
 	for _, sink := range d.sinks {
-		s.Sinks = append(s.Sinks, sinkSnapshot(sink.ID, status[sink.ID]))
+		s.Sinks = append(s.Sinks, sinkSnapshot(sink.ID, status[sink.ID], time.Now()))
 	}
 	return s
 }
 
-func sinkSnapshot(id string, st dispatcher.SinkStatus) demo.SinkSnapshot {
+func sinkSnapshot(id string, st dispatcher.SinkStatus, now time.Time) demo.SinkSnapshot {
 	out := demo.SinkSnapshot{
 		ID: id, Delivered: st.Total.Delivered, DeadLetters: st.Total.DeadLetters, Lag: -1, State: string(st.State),
+		Retries: st.Retries, ByteLimit: st.ByteLimit,
 		Last: demo.Batch{Trigger: string(st.Last.Trigger), Sessions: st.Last.Sessions, Bytes: st.Last.Bytes},
 	}
 	if lag, known := st.Lag(); known {
@@ -330,9 +365,12 @@ func sinkSnapshot(id string, st dispatcher.SinkStatus) demo.SinkSnapshot {
 	}
 	switch {
 	case st.State == dispatcher.Held:
-		out.Error = st.Cause.Text
+		out.Error, out.NextProbe = st.Cause.Text, st.NextProbe.Sub(now)
 	case !st.LastErrorAt.IsZero() && st.LastErrorAt.After(st.LastSuccess):
 		out.Error = st.LastError.Text
+		if st.State == dispatcher.Flowing {
+			out.State = demo.Retrying
+		}
 	case st.Member.LastError != "":
 		out.Error = st.Member.LastError
 	}

@@ -10,14 +10,14 @@ import (
 
 // bulk takes action lines and documents, and answers for each document as
 // Elasticsearch does. A request that cannot be read as a whole counts nothing.
-func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scratch *buffer, lost bool) error {
+func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scratch *buffer, bad Misbehaviour) error {
 	if len(body) == 0 {
 		return &refusedError{http.StatusBadRequest, "parse_exception", "request body is required"}
 	}
 	if body[len(body)-1] != '\n' {
 		return &refusedError{http.StatusBadRequest, "illegal_argument_exception", `the bulk request must be terminated by a newline [\n]`}
 	}
-	items, ids, err := e.items(scratch.items[:0], scratch.ids[:0], body)
+	items, ids, err := e.items(scratch.items[:0], scratch.ids[:0], body, bad.Items)
 	scratch.items, scratch.ids = items, ids
 	if err != nil {
 		return err
@@ -27,7 +27,8 @@ func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scr
 	}
 	seen := scratch.seen[:len(scratch.ids)]
 	e.accept(scratch, len(body), len(items), seen)
-	if lost {
+	if bad.Lost {
+		e.unacknowledged(len(scratch.ids))
 		panic(http.ErrAbortHandler)
 	}
 	settle(items, seen)
@@ -42,7 +43,7 @@ func (e *endpoint) bulk(w http.ResponseWriter, r *http.Request, body []byte, scr
 }
 
 // items reads the actions and the documents of a body.
-func (e *endpoint) items(items []bulkItem, ids []identity, body []byte) ([]bulkItem, []identity, error) {
+func (e *endpoint) items(items []bulkItem, ids []identity, body []byte, faults *ItemFaults) ([]bulkItem, []identity, error) {
 	for len(body) > 0 {
 		var action, doc []byte
 		action, body, _ = bytes.Cut(body, []byte{'\n'})
@@ -54,7 +55,7 @@ func (e *endpoint) items(items []bulkItem, ids []identity, body []byte) ([]bulkI
 			return items, ids, &refusedError{http.StatusBadRequest, "illegal_argument_exception", "the last action has no document"}
 		}
 		doc, body, _ = bytes.Cut(body, []byte{'\n'})
-		if id, err := e.identify(doc); err == nil {
+		if id, err := e.identify(doc); err == nil && !faults.refuse(id.index, &item) {
 			item.counted = true
 			ids = append(ids, id)
 		}
@@ -95,6 +96,9 @@ func settle(items []bulkItem, seen []bool) {
 	counted := 0
 	for k := range items {
 		item := &items[k]
+		if item.failure != "" { // it was told to fail
+			continue
+		}
 		if !item.counted {
 			item.status, item.failure, item.reason = http.StatusBadRequest, "document_parsing_exception", "failed to parse"
 			continue

@@ -71,7 +71,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if format == FormatElasticsearch {
-					items, ids, err := e.items(nil, nil, body)
+					items, ids, err := e.items(nil, nil, body, nil)
 					if err != nil || len(items) != 180 || len(ids) != 180 {
 						b.Fatal(err)
 					}

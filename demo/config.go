@@ -28,12 +28,13 @@ func Sinks() []Sink {
 
 // ConfigOptions says what the demo's configuration describes.
 type ConfigOptions struct {
-	Dir      string   // an existing folder: it gets the file, the authority's certificate and the secrets
-	Brokers  []string // of Kafka
-	Topic    string
-	Receiver *Receiver
-	Sinks    []Sink // with the receiver's endpoints
-	Address  string // of the operator's listener; default a free port of 127.0.0.1
+	Dir     string   // an existing folder: it gets the file, the authority's certificate and the secrets
+	Brokers []string // of Kafka
+	Topic   string
+	Sinks   []Sink
+	At      Receivers // of the sinks, in their order
+	Address string    // of the operator's listener; default a free port of 127.0.0.1
+	Hurried bool      // attempts and retries take less time than they do by default
 }
 
 // WriteConfig writes a configuration file for the demo, and the files that it
@@ -49,7 +50,7 @@ func WriteConfig(o ConfigOptions) (name, text string, err error) {
 	secrets := filepath.Join(o.Dir, "secrets")
 	errs := []error{
 		os.MkdirAll(secrets, 0o700),
-		os.WriteFile(filepath.Join(o.Dir, "ca.pem"), o.Receiver.CA(), 0o600),
+		os.WriteFile(filepath.Join(o.Dir, "ca.pem"), o.At.CA(), 0o600),
 	}
 	for _, sink := range o.Sinks {
 		for kind, c := range map[string]*Credentials{"password": sink.Endpoint.Basic, "client-secret": sink.Endpoint.OAuth} {
@@ -71,7 +72,8 @@ func WriteConfig(o ConfigOptions) (name, text string, err error) {
 var configTemplate = template.Must(template.New("config").Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(
 	`# The configuration of the demo: three sinks, one of each format. It is the same
 # as that of a real export but for its short times: a batch leaves after 2 s
-# without a session, and after 5 s at the latest.
+# without a session, and after 5 s at the latest.{{if .Hurried}} An attempt may take 2 s, and
+# the three that follow come soon.{{end}}
 version: 1
 secretsDir: secrets
 kafka:
@@ -85,7 +87,7 @@ environments:
 {{- range .Sinks}}
       - id: {{.ID}}
         endpointDefinition:
-          endpointUrl: {{printf "%s%s" $.Receiver.URL .Endpoint.Path | quote}}
+          endpointUrl: {{$.URL . | quote}}
           enableUserSessionExport: true
           contentType: {{if eq .Endpoint.Format "json"}}application/json{{else}}application/x-ndjson{{end}}
           usePost: {{ne .Endpoint.Format "ndjson"}}
@@ -100,7 +102,7 @@ environments:
           authType: oauth2
           oAuth2:
             grantType: clientCredentials
-            accessTokenUrl: {{quote $.TokenURL}}
+            accessTokenUrl: {{$.TokenURL . | quote}}
             clientId: {{quote .User}}
             clientSecretFile: {{$.SecretOf .}}
 {{- end}}
@@ -112,11 +114,35 @@ environments:
             idleTimeout=2s
             maxBatchAge=5s
             caFile=ca.pem
+{{- if $.Hurried}}
+            requestTimeout=2s
+            initialBackoff=500ms
+            maxBackoff=2s
+{{- end}}
 {{- end}}
 `))
 
-// TokenURL is where the sinks get their OAuth 2.0 tokens.
-func (o ConfigOptions) TokenURL() string { return o.Receiver.URL() + TokenPath }
+// URL is where a sink sends to.
+func (o ConfigOptions) URL(s Sink) string { return o.base(s.Endpoint.Path) + s.Endpoint.Path }
+
+// TokenURL is where the sink that has these credentials gets its tokens.
+func (o ConfigOptions) TokenURL(c *Credentials) string {
+	for _, s := range o.Sinks {
+		if s.Endpoint.OAuth == c {
+			return o.base(s.Endpoint.Path) + TokenPath
+		}
+	}
+	return ""
+}
+
+func (o ConfigOptions) base(path string) string {
+	for k, s := range o.Sinks {
+		if s.Endpoint.Path == path {
+			return o.At[k].URL()
+		}
+	}
+	return ""
+}
 
 // SecretOf names the file of a sink's secret.
 func (o ConfigOptions) SecretOf(c *Credentials) string {
@@ -129,13 +155,4 @@ func (o ConfigOptions) SecretOf(c *Credentials) string {
 		}
 	}
 	return ""
-}
-
-// Endpoints are the endpoints of the sinks, for a Receiver.
-func Endpoints(sinks []Sink) []Endpoint {
-	endpoints := make([]Endpoint, len(sinks))
-	for k, sink := range sinks {
-		endpoints[k] = sink.Endpoint
-	}
-	return endpoints
 }

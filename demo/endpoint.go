@@ -54,6 +54,9 @@ func (p *refusedError) Error() string { return p.reason }
 // ServeHTTP takes one body.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headers := withoutCredentials(r.Header)
+	if e.receiver.defect.Load().Certificate { // the next connection shows the other certificate
+		w.Header().Set("Connection", "close")
+	}
 	e.arrived(r, headers)
 	scratch, _ := buffers.Get().(*buffer) // the pool holds nothing else.
 	defer buffers.Put(scratch)
@@ -111,7 +114,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, scratch *buffer
 		return err
 	}
 	if e.Format == FormatElasticsearch {
-		err = e.bulk(w, r, body, scratch, bad.Lost)
+		err = e.bulk(w, r, body, scratch, bad)
 	} else {
 		err = e.webhook(w, body, scratch, bad.Lost)
 	}
@@ -122,7 +125,7 @@ func (e *endpoint) authorise(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case e.Basic != nil:
 		user, password, ok := r.BasicAuth()
-		if !ok || !e.Basic.equal(Credentials{user, password}) {
+		if !ok || !e.Basic.equal(Credentials{user, password}) || e.receiver.defect.Load().Password {
 			w.Header().Set("WWW-Authenticate", `Basic realm="session-export"`)
 			return &refusedError{http.StatusUnauthorized, "security_exception", "wrong user or password"}
 		}
@@ -151,10 +154,14 @@ func (e *endpoint) checkType(r *http.Request) error {
 }
 
 func (e *endpoint) misbehave(w http.ResponseWriter, r *http.Request, size int) (Misbehaviour, error) {
-	if e.receiver.options.Misbehave == nil {
+	decide := e.receiver.options.Misbehave
+	if answer := e.receiver.defect.Load().Answer; answer != nil {
+		decide = answer
+	}
+	if decide == nil {
 		return Misbehaviour{}, nil
 	}
-	m := e.receiver.options.Misbehave(Arrival{Path: r.URL.Path, Bytes: size})
+	m := decide(Arrival{Path: r.URL.Path, Bytes: size})
 	if m.Delay > 0 {
 		timer := time.NewTimer(m.Delay)
 		defer timer.Stop()
@@ -184,6 +191,7 @@ func (e *endpoint) webhook(w http.ResponseWriter, body []byte, scratch *buffer, 
 	}
 	e.accept(scratch, len(body), len(ids), nil)
 	if lost {
+		e.unacknowledged(len(ids))
 		panic(http.ErrAbortHandler)
 	}
 	e.answered(http.StatusOK)
@@ -214,6 +222,13 @@ func (e *endpoint) accept(scratch *buffer, size, n int, seen []bool) {
 			seen[k] = !fresh
 		}
 	}
+}
+
+// unacknowledged counts sessions that were taken without an answer.
+func (a *account) unacknowledged(sessions int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts.Unacknowledged += sessions
 }
 
 // refuse answers as this kind of endpoint does: Elasticsearch with an error

@@ -52,7 +52,7 @@ func FuzzBulk(f *testing.F) {
 	f.Add([]byte(`{"index":null}`+"\n\n"), "took,,items.index._id, ")
 	f.Fuzz(func(t *testing.T, body []byte, filter string) {
 		e := newEndpoint(Endpoint{Format: FormatElasticsearch}, &Receiver{options: ReceiverOptions{Generator: g}})
-		items, ids, err := e.items(nil, nil, body)
+		items, ids, err := e.items(nil, nil, body, nil)
 		var refused *refusedError
 		if err != nil {
 			if !errors.As(err, &refused) || refused.status != 400 || !json.Valid(bulkError(refused)) {

@@ -2,30 +2,34 @@ package demo
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // picture is the model of the live view.
 type picture struct {
 	snapshot func() Snapshot
 	history  history
+	width    int  // of the terminal
 	left     bool // the person has left
 	done     bool // this is the last frame
 
 	title, faint, good, bad, cell lipgloss.Style
 }
 
+// pictureWidth is that of a terminal that does not tell its own.
+const pictureWidth = 80
+
 func newPicture(snapshot func() Snapshot) *picture {
 	style := lipgloss.NewStyle
 	return &picture{
 		snapshot: snapshot,
+		width:    pictureWidth,
 		title:    style().Bold(true).Foreground(lipgloss.Color("12")),
 		faint:    style().Faint(true),
 		good:     style().Foreground(lipgloss.Color("10")),
@@ -39,7 +43,8 @@ func newPicture(snapshot func() Snapshot) *picture {
 func (p *picture) View() tea.View {
 	s := p.history.latest()
 	var b strings.Builder
-	fmt.Fprintf(&b, " %s  %s\n\n", p.title.Render("Session Export"), p.faint.Render(clock(s.Elapsed)))
+	fmt.Fprintf(&b, " %s  %s%s\n\n", p.title.Render("Session Export"), p.faint.Render(clock(s.Elapsed)), p.faint.Render(whereabouts(s.Scene)))
+	b.WriteString(p.scene(s.Scene))
 	produced := grouped(s.Produced)
 	if s.Target > 0 {
 		produced += " of " + grouped(s.Target)
@@ -47,15 +52,87 @@ func (p *picture) View() tea.View {
 	fmt.Fprintf(&b, " sessions in  %s  %s\n\n", produced, p.faint.Render(perSecond(p.history.produced())))
 	b.WriteString(p.sinks(s))
 	b.WriteByte('\n')
+	complaints := 0
 	for _, sink := range s.Sinks {
-		if sink.Error != "" {
-			fmt.Fprintf(&b, " %s\n", p.bad.Render(sink.ID+": "+printable(sink.Error)))
+		if text := sink.complaint(); text != "" {
+			complaints++
+			fmt.Fprintf(&b, " %s\n", p.bad.Render(sink.ID+": "+text))
 		}
 	}
+	if s.Scene != nil && !p.done { // what follows stays in its place
+		b.WriteString(strings.Repeat("\n", len(s.Sinks)-complaints))
+	}
+	b.WriteString(p.told(s.Told))
 	if !p.done {
-		fmt.Fprintf(&b, "\n %s\n", p.faint.Render("q leaves"))
+		fmt.Fprintf(&b, "\n %s", p.faint.Render("q leaves"))
 	}
 	return tea.NewView(b.String())
+}
+
+// whereabouts tells where the story is.
+func whereabouts(s *Scene) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf("   chapter %d of %d, about %s left", s.Number, s.Of, clock(s.Left))
+}
+
+// captionLines is how many lines a caption takes at least, so that what is
+// below stays in its place.
+const captionLines = 4
+
+func (p *picture) scene(s *Scene) string {
+	if s == nil {
+		return ""
+	}
+	title := p.good.Render("▸ " + s.Title())
+	if s.Broken {
+		title = p.bad.Render("✗ " + s.Title())
+	}
+	caption := strings.Split(ansi.Wordwrap(s.Caption(), max(min(p.width-4, 100), 20), ""), "\n")
+	for len(caption) < captionLines {
+		caption = append(caption, "")
+	}
+	return " " + title + "\n   " + strings.Join(caption, "\n   ") + "\n\n"
+}
+
+// toldLines is how many alerts are shown.
+const toldLines = 3
+
+// told shows the latest alerts.
+func (p *picture) told(all []Told) string {
+	if len(all) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteByte('\n')
+	for _, t := range all[max(len(all)-toldLines, 0):] {
+		style := p.bad
+		if t.Over {
+			style = p.good
+		}
+		fmt.Fprintf(&b, " %s %s\n", p.faint.Render(clock(t.At)), style.Render(t.line()))
+	}
+	return b.String()
+}
+
+func (t Told) line() string {
+	if t.Over {
+		return "resolved " + printable(t.Text)
+	}
+	return "ALERT " + printable(t.Text)
+}
+
+// complaint is what a sink has to complain of, and what it does about it.
+func (s *SinkSnapshot) complaint() string {
+	if s.Error == "" {
+		return ""
+	}
+	text := printable(s.Error)
+	if s.NextProbe > 0 {
+		text = fmt.Sprintf("probe in %d s, %s", int((s.NextProbe+time.Second-1)/time.Second), text)
+	}
+	return text
 }
 
 func (p *picture) sinks(s Snapshot) string {
@@ -91,81 +168,4 @@ func (b Batch) String() string {
 		return "-"
 	}
 	return fmt.Sprintf("%s: %s in %s", printable(b.Trigger), grouped(b.Sessions), size(b.Bytes))
-}
-
-// plainLines is the view where nothing can be drawn.
-type plainLines struct {
-	output  io.Writer
-	history history
-	errors  map[string]string // last printed, by sink
-}
-
-// print writes the line of one moment, and one more for each sink that has
-// something new to complain of.
-func (l *plainLines) print(s Snapshot) error {
-	l.history.add(s)
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s  in %s (%s)", clock(s.Elapsed), grouped(s.Produced), perSecond(l.history.produced()))
-	for k, sink := range s.Sinks {
-		fmt.Fprintf(&b, " | %s %s: %s (%s), lag %s", sink.ID, printable(sink.State), grouped(int(sink.Delivered)), perSecond(l.history.delivered(k)), lag(sink.Lag))
-		if sink.DeadLetters > 0 {
-			fmt.Fprintf(&b, ", dead letters %s", grouped(int(sink.DeadLetters)))
-		}
-		if sink.Last.Trigger != "" {
-			fmt.Fprintf(&b, ", %s", sink.Last)
-		}
-	}
-	b.WriteByte('\n')
-	if l.errors == nil {
-		l.errors = map[string]string{}
-	}
-	for _, sink := range s.Sinks {
-		if sink.Error != "" && sink.Error != l.errors[sink.ID] {
-			fmt.Fprintf(&b, "%s  %s: %s\n", clock(s.Elapsed), sink.ID, printable(sink.Error))
-		}
-		l.errors[sink.ID] = sink.Error
-	}
-	if _, err := io.WriteString(l.output, b.String()); err != nil {
-		return fmt.Errorf("writing the view: %w", err)
-	}
-	return nil
-}
-
-func clock(d time.Duration) string {
-	s := int(d.Round(time.Second) / time.Second)
-	return fmt.Sprintf("%02d:%02d", s/60, s%60)
-}
-
-func perSecond(rate float64) string { return grouped(int(rate+0.5)) + "/s" }
-
-func lag(n int64) string {
-	if n < 0 {
-		return "?"
-	}
-	return grouped(int(n))
-}
-
-func size(bytes int) string {
-	if bytes < 10_000 {
-		return grouped(bytes) + " B"
-	}
-	return grouped(bytes/1_000) + " kB"
-}
-
-// maxText is how much of a failure's text the view shows.
-const maxText = 200
-
-// printable keeps a text that comes from outside from moving the cursor or
-// breaking the line.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	if r := []rune(s); len(r) > maxText {
-		return string(r[:maxText]) + "…"
-	}
-	return s
 }

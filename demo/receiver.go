@@ -2,13 +2,13 @@ package demo
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,6 +58,7 @@ type Misbehaviour struct {
 	RetryAfter time.Duration // sent with Status, in whole seconds
 	Reset      bool          // the connection is cut without an answer
 	Lost       bool          // the body is taken and counted, and then the connection is cut
+	Items      *ItemFaults   // of a _bulk body: the answers to some of its documents; nil: none
 }
 
 // ReceiverOptions describes a Receiver.
@@ -99,6 +100,7 @@ type Receiver struct {
 	listener  net.Listener
 	server    *http.Server
 	tokens    *tokenServer
+	defect    atomic.Pointer[Defect]
 	endpoints map[string]*endpoint
 	handlers  map[string]http.Handler
 	served    sync.WaitGroup
@@ -120,7 +122,8 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 		o.Now = time.Now
 	}
 	r := &Receiver{options: o, endpoints: map[string]*endpoint{}, handlers: map[string]http.Handler{}}
-	r.tokens = &tokenServer{life: o.TokenLife, now: o.Now, tokens: map[string]issued{}}
+	r.defect.Store(&Defect{})
+	r.tokens = &tokenServer{life: o.TokenLife, now: o.Now, tokens: map[string]issued{}, down: func() bool { return r.defect.Load().Tokens }}
 	for _, e := range o.Endpoints {
 		switch e.Format {
 		case FormatJSON, FormatNDJSON, FormatElasticsearch, FormatAny:
@@ -139,11 +142,7 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 			r.handlers[e.Path] = newMixed(one)
 		}
 	}
-	var err error
-	if r.authority, err = newAuthority(time.Now()); err != nil {
-		return nil, err
-	}
-	cert, err := r.authority.issue(time.Now(), append([]string{"localhost", "127.0.0.1", "::1"}, o.Hosts...)...)
+	secured, err := r.secure()
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +152,7 @@ func StartReceiver(o ReceiverOptions) (*Receiver, error) {
 	}
 	r.server = &http.Server{
 		Handler:           r.routes(),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		TLSConfig:         secured,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(problems{tell: o.Problem}, slog.LevelError),

@@ -8,17 +8,42 @@ type Snapshot struct {
 	Produced int            // sessions acknowledged by the broker
 	Target   int            // sessions to be produced; 0: open-ended
 	Sinks    []SinkSnapshot // always in the same order; not changed afterwards
+	Scene    *Scene         // of a demo of faults; nil: none, or its story is over
+	Told     []Told         // alerts so far, oldest first; it only grows
 }
+
+// Told is an alert that was told, or told to be over.
+type Told struct {
+	At   time.Duration // since the start
+	Over bool
+	Text string
+}
+
+// sink returns the part of a sink; nothing for an unknown one.
+func (s *Snapshot) sink(id string) SinkSnapshot {
+	for _, one := range s.Sinks {
+		if one.ID == id {
+			return one
+		}
+	}
+	return SinkSnapshot{}
+}
+
+// Retrying is the state of a sink that flows, but for its latest attempt.
+const Retrying = "retrying"
 
 // SinkSnapshot is one sink's part of a Snapshot.
 type SinkSnapshot struct {
 	ID          string
-	Delivered   int64  // sessions
-	DeadLetters int64  // sessions
-	Lag         int64  // records that are not committed yet; negative: not known
-	State       string // one word, such as running or hold
-	Last        Batch  // the last batch that was delivered
-	Error       string // the last failure, or the cause of the hold; "" when all is well
+	Delivered   int64         // sessions
+	DeadLetters int64         // sessions
+	Lag         int64         // records that are not committed yet; negative: not known
+	State       string        // a word or two, such as flowing or held
+	Retries     int64         // attempts that repeated an earlier one
+	ByteLimit   int           // of a body
+	NextProbe   time.Duration // of a sink that holds: until it leaves
+	Last        Batch         // the last batch that was delivered
+	Error       string        // the last failure, or the cause of the hold; "" when all is well
 }
 
 // Batch is what the view tells of a delivered batch.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -77,34 +78,51 @@ func (s Summary) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-// WriteTable writes the summary for people: the same figures as WriteJSON.
-func (s Summary) WriteTable(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, err := fmt.Fprintf(w, "%s sessions produced in %.1f s\n", grouped(s.Produced), s.Seconds)
-	if err == nil {
-		_, err = fmt.Fprintln(t, "sink\tformat\tdelivered\tdistinct\tmissing\tduplicates\tdead letters\tbatches\tlargest body\tmost sessions\t")
-	}
+// tableWidth is what a row for each sink takes.
+const tableWidth = 128
+
+// WriteTable writes the summary for people: the same figures as WriteJSON, in a
+// row for each sink, or where fewer characters fit into a line than that takes,
+// in a column. Width 0 is a line without end.
+func (s Summary) WriteTable(w io.Writer, width int) error {
+	table := [][]string{{"sink"}, {"format"}, {"delivered"}, {"distinct"}, {"missing"}, {"duplicates"}, {"dead letters"}, {"batches"}, {"largest body"}, {"most sessions"}}
 	for _, k := range s.Sinks {
-		if err != nil {
-			break
+		for n, cell := range []string{
+			k.ID, k.Format, grouped(k.Delivered), grouped(k.Distinct), grouped(k.Missing), grouped(k.Duplicates), grouped(k.DeadLetters),
+			grouped(k.Batches), grouped(k.LargestBody), grouped(k.MostSessions),
+		} {
+			table[n] = append(table[n], cell)
 		}
-		_, err = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", k.ID, k.Format, grouped(k.Delivered), grouped(k.Distinct),
-			grouped(k.Missing), grouped(k.Duplicates), grouped(k.DeadLetters), grouped(k.Batches), grouped(k.LargestBody), grouped(k.MostSessions))
 	}
-	if err == nil {
-		err = t.Flush()
+	if width == 0 || width >= tableWidth {
+		table = transposed(table)
 	}
-	if err == nil {
-		verdict := "Nothing is missing."
-		if !s.OK() {
-			verdict = "SESSIONS ARE MISSING."
-		}
-		_, err = fmt.Fprintln(w, verdict)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s sessions produced in %.1f s\n", grouped(s.Produced), s.Seconds)
+	tabs := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range table {
+		_, _ = fmt.Fprintln(tabs, strings.Join(row, "\t")+"\t") // into memory
 	}
-	if err != nil {
+	_ = tabs.Flush()
+	verdict := "Nothing is missing."
+	if !s.OK() {
+		verdict = "SESSIONS ARE MISSING."
+	}
+	fmt.Fprintln(&b, verdict)
+	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
 	return nil
+}
+
+func transposed(table [][]string) [][]string {
+	turned := make([][]string, len(table[0]))
+	for _, row := range table {
+		for n, cell := range row {
+			turned[n] = append(turned[n], cell)
+		}
+	}
+	return turned
 }
 
 // grouped writes a number with commas between thousands.

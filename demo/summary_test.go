@@ -39,14 +39,16 @@ func TestSummary(t *testing.T) {
 	if err := s.WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.WriteTable(&b); err != nil {
-		t.Fatal(err)
+	for _, width := range []int{0, tableWidth - 1} {
+		if err := s.WriteTable(&b, width); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Sinks = s.Sinks[:1]
 	if !s.OK() {
 		t.Error("not OK though nothing is missing")
 	}
-	if err := s.WriteTable(&b); err != nil {
+	if err := s.WriteTable(&b, 0); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "summary.txt", b.Bytes())

@@ -8,19 +8,20 @@ import (
 
 // Tally is what one endpoint has received so far.
 type Tally struct {
-	Requests     int         // of any outcome
-	Statuses     map[int]int // answers, by status
-	Bodies       int         // accepted bodies
-	Sessions     int         // in them
-	Distinct     int         // different sessions
-	Duplicates   int         // sessions that were there already
-	Foreign      int         // different sessions that the generator did not make
-	Bytes        int64       // of accepted bodies, before compression
-	LargestBody  int         // bytes, before compression
-	MostSessions int         // in one body
-	Headers      http.Header // of the last request, without its credentials
-	Protocol     string      // of the last request, such as HTTP/2.0
-	Indexes      *Indexes    // of the generator's sessions that have arrived
+	Requests       int         // of any outcome
+	Statuses       map[int]int // answers, by status
+	Bodies         int         // accepted bodies
+	Sessions       int         // in them
+	Distinct       int         // different sessions
+	Duplicates     int         // sessions that were there already
+	Unacknowledged int         // sessions in bodies that were taken and not answered, as Misbehaviour.Lost asks for
+	Foreign        int         // different sessions that the generator did not make
+	Bytes          int64       // of accepted bodies, before compression
+	LargestBody    int         // bytes, before compression
+	MostSessions   int         // in one body
+	Headers        http.Header // of the last request, without its credentials
+	Protocol       string      // of the last request, such as HTTP/2.0
+	Indexes        *Indexes    // of the generator's sessions that have arrived
 }
 
 // ledger remembers which sessions have come. The generator's are one bit

@@ -17,6 +17,7 @@ type tokenServer struct {
 	clients []Credentials
 	life    time.Duration
 	now     func() time.Time
+	down    func() bool // asked whether it is out of order
 
 	mu     sync.Mutex
 	tokens map[string]issued
@@ -34,6 +35,10 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if s.down() {
+		answerToken(w, http.StatusServiceUnavailable, map[string]any{"error": "temporarily_unavailable"})
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		answerToken(w, http.StatusMethodNotAllowed, map[string]any{"error": "invalid_request"})
@@ -111,6 +116,13 @@ func (s *tokenServer) holds(r *http.Request, client string) bool {
 	defer s.mu.Unlock()
 	i, ok := s.tokens[token]
 	return ok && i.client == client && s.now().Before(i.until)
+}
+
+// forget ends all tokens.
+func (s *tokenServer) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tokens)
 }
 
 func (c Credentials) equal(o Credentials) bool {

@@ -19,6 +19,7 @@ var ErrQuit = errors.New("the view was left")
 const (
 	frameInterval = 250 * time.Millisecond
 	lineInterval  = time.Second
+	eventInterval = 100 * time.Millisecond
 )
 
 // View shows how an export runs: a picture that is drawn over and over on a
@@ -28,12 +29,26 @@ type View struct {
 	Output   io.Writer
 	Input    io.Reader // keys, on a terminal: q and ctrl+c leave; nil reads none
 	Terminal bool      // whether Output is a terminal that can be drawn on
+	Story    bool      // lines tell what happens, when it does, instead of one a second
 }
 
 // IsTerminal tells whether w is a terminal that can be drawn on.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// Width is how many characters fit into a line of w; 0 when that is not known,
+// as it is no terminal.
+func Width(w io.Writer) int {
+	if !IsTerminal(w) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(w.(*os.File).Fd())) //nolint:forcetypeassert // a terminal is a file
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // Run shows the export until the context ends, and then once more, so that the
@@ -46,18 +61,21 @@ func (v *View) Run(ctx context.Context) error {
 	return v.write(ctx)
 }
 
-// write prints a line a second.
+// write prints lines.
 func (v *View) write(ctx context.Context) error {
-	ticker := time.NewTicker(lineInterval)
+	interval, printed := lineInterval, (&plainLines{output: v.Output}).print
+	if v.Story {
+		interval, printed = eventInterval, (&storyLines{output: v.Output}).print
+	}
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	lines := plainLines{output: v.Output}
 	for {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return lines.print(v.Snapshot())
+			return printed(v.Snapshot())
 		}
-		if err := lines.print(v.Snapshot()); err != nil {
+		if err := printed(v.Snapshot()); err != nil {
 			return err
 		}
 	}
@@ -67,7 +85,7 @@ func (v *View) write(ctx context.Context) error {
 func (v *View) draw(ctx context.Context) error {
 	// The size holds when the output does not tell its own.
 	p := tea.NewProgram(newPicture(v.Snapshot),
-		tea.WithOutput(v.Output), tea.WithInput(v.Input), tea.WithoutSignalHandler(), tea.WithWindowSize(80, 24))
+		tea.WithOutput(v.Output), tea.WithInput(v.Input), tea.WithoutSignalHandler(), tea.WithWindowSize(pictureWidth, 24))
 
 	// The program runs beyond its context: it has a last frame to draw.
 	stop := context.AfterFunc(ctx, func() { p.Send(finished{}) })
@@ -107,6 +125,8 @@ func (p *picture) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		p.history.add(p.snapshot())
 		p.done = true
 		return p, tea.Quit
+	case tea.WindowSizeMsg:
+		p.width = msg.Width
 	case tea.KeyPressMsg:
 		if s := msg.String(); s == "q" || s == "ctrl+c" || s == "esc" {
 			p.left, p.done = true, true

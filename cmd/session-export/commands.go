@@ -22,10 +22,14 @@ const pleasantRate = 1000
 func demoCommand() *cobra.Command {
 	o := app.DemoOptions{Stdout: os.Stdout, Stderr: os.Stderr}
 	fast := false
+	var faults []string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole way of a session, with an embedded broker and three receivers",
-		Args:  cobra.NoArgs,
+		Long: "Show the whole way of a session, with an embedded broker and three receivers. With --faults the receivers\n" +
+			"fail in turn, and captions say what is to be seen: all faults in about 90 seconds, or with\n" +
+			"--faults=500,413 those that are named. They are " + strings.Join(demo.FaultNames(), ", ") + ".",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Sessions < 0 || o.For < 0 || o.Rate < 0 {
 				return &useError{errors.New("--sessions, --for and --rate must not be negative")}
@@ -41,6 +45,11 @@ func demoCommand() *cobra.Command {
 			if o.Sessions > 0 && !cmd.Flags().Changed("for") {
 				o.For = 0
 			}
+			if len(faults) > 0 {
+				if err := tellStory(cmd, &o, faults); err != nil {
+					return &useError{err}
+				}
+			}
 			return app.Demo(cmd.Context(), o)
 		},
 	}
@@ -48,9 +57,42 @@ func demoCommand() *cobra.Command {
 	c.Flags().IntVar(&o.Sessions, "sessions", 0, "produce this many sessions (without --for: only this many)")
 	c.Flags().Float64Var(&o.Rate, "rate", pleasantRate, "sessions a second")
 	c.Flags().BoolVar(&fast, "max", false, "as fast as it goes")
+	c.Flags().StringSliceVar(&faults, "faults", nil, "let the receivers fail in turn: all faults, or those that are named")
+	c.Flags().Lookup("faults").NoOptDefVal = allFaults
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the generated sessions")
 	c.Flags().StringVar(&o.Summary, "summary", "", "write the summary as JSON to this file; - is standard output")
 	return c
+}
+
+// The rates at which the faults can be watched: batches have to be large enough
+// to be halved, and what waits while a sink holds has to fit the demo's broker.
+const (
+	leastStoryRate = 200
+	mostStoryRate  = 2_500
+)
+
+// allFaults is what --faults stands for without a value.
+const allFaults = "all"
+
+// tellStory makes the demo one of faults.
+func tellStory(cmd *cobra.Command, o *app.DemoOptions, faults []string) error {
+	for _, other := range []string{"for", "sessions", "max"} {
+		if cmd.Flags().Changed(other) {
+			return fmt.Errorf("--faults and --%s exclude each other: the story takes as long as it takes, at the rate of --rate", other)
+		}
+	}
+	if o.Rate < leastStoryRate || o.Rate > mostStoryRate {
+		return fmt.Errorf("--rate %v cannot be shown with --faults: use %d to %d sessions a second", o.Rate, leastStoryRate, mostStoryRate)
+	}
+	if len(faults) == 1 && faults[0] == allFaults {
+		faults = nil
+	}
+	story, err := demo.NewStory(faults)
+	if err != nil {
+		return fmt.Errorf("--faults: %w", err)
+	}
+	o.Story, o.For = story, 0
+	return nil
 }
 
 func serveCommand() *cobra.Command {
