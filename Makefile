@@ -10,6 +10,9 @@ SHELL       := bash
 TOOLS         := $(CURDIR)/.cache/bin
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 BENCHSTAT     := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
+SESSIONS      := 200000
+RUNS          := 5
+FIGURES       :=
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
@@ -74,8 +77,20 @@ services-matrix: ## Test against real services, of every version.
 	go test -tags services -count=1 -p 1 -timeout 120m -v ./services/...
 
 .PHONY: bench
-bench: ## Measure the whole process beside the reference programs (minutes).
-	bench/measure.sh
+bench: ## Measure every figure that the program is held to, with verdicts (20 minutes).
+	bench/measure.sh $(SESSIONS) $(RUNS) $(FIGURES)
+
+.PHONY: bench-products
+bench-products: ## Measure beside other programs that can be built here (long).
+	bench/products.sh
+
+.PHONY: bench-record
+bench-record: ## Put the tables that bench and bench-products left into docs/performance.md.
+	cd bench && for table in figures=bench.md products=products.md; do \
+	  if [ -e ../.cache/$${table#*=} ]; then \
+	    go run ./table -paste ../docs/performance.md -place $${table%=*} -from ../.cache/$${table#*=}; \
+	  fi; \
+	done
 
 .PHONY: benchmark
 benchmark: $(BENCHSTAT) ## Run the Go benchmarks ten times and summarise them.
