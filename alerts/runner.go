@@ -3,6 +3,7 @@ package alerts
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type Runner struct {
 	signals chan Signal
 	dropped atomic.Int64
 	tracker *Tracker
+	others  chan []Notifier // to notify from now on
 }
 
 // NewRunner returns a runner; Run makes it work.
@@ -56,7 +58,7 @@ func NewRunner(o Options) *Runner {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics()
 	}
-	return &Runner{o: o, signals: make(chan Signal, waitingSignals), tracker: NewTracker()}
+	return &Runner{o: o, signals: make(chan Signal, waitingSignals), tracker: NewTracker(), others: make(chan []Notifier, 1)}
 }
 
 // Signal takes a signal from any goroutine. It never blocks.
@@ -71,13 +73,28 @@ func (r *Runner) Signal(s Signal) {
 	}
 }
 
+// Use makes others the ones to notify, from any goroutine. A notifier that is
+// one of those before goes on with what it has to send; a new one is told what
+// is open; what is left of one that goes is dropped.
+func (r *Runner) Use(all []Notifier) {
+	for {
+		select {
+		case r.others <- all:
+			return
+		default:
+		}
+		select {
+		case <-r.others: // not looked at yet, and out of date
+		default:
+		}
+	}
+}
+
 // Run works until ctx is done, and returns when its notifiers have ended.
 func (r *Runner) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for _, n := range r.o.Notifiers {
-		running.Go(func() { n.Run(ctx) })
-	}
-	defer running.Wait()
+	crew := crew{running: map[Notifier]context.CancelFunc{}}
+	crew.use(ctx, r.o.Notifiers)
+	defer crew.wait()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	r.read(ctx)
@@ -87,10 +104,51 @@ func (r *Runner) Run(ctx context.Context) {
 			r.tell(r.tracker.Take(time.Now(), s))
 		case <-ticker.C:
 			r.read(ctx)
+		case all := <-r.others:
+			r.o.Notifiers = all
+			open := r.tracker.Open(time.Now())
+			for _, joined := range crew.use(ctx, all) {
+				for _, n := range open {
+					joined.Tell(n)
+				}
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// crew is the notifiers that run.
+type crew struct {
+	running map[Notifier]context.CancelFunc
+	group   sync.WaitGroup
+}
+
+// use ends those that are not among all, and starts and returns the new ones.
+func (c *crew) use(ctx context.Context, all []Notifier) (joined []Notifier) {
+	for n, end := range c.running {
+		if !slices.Contains(all, n) {
+			end()
+			delete(c.running, n)
+		}
+	}
+	for _, n := range all {
+		if c.running[n] != nil {
+			continue
+		}
+		own, end := context.WithCancel(ctx)
+		c.running[n] = end
+		c.group.Go(func() { n.Run(own) })
+		joined = append(joined, n)
+	}
+	return joined
+}
+
+func (c *crew) wait() {
+	for _, end := range c.running {
+		end()
+	}
+	c.group.Wait()
 }
 
 // read takes readings. What waits is older than they are.

@@ -64,11 +64,15 @@ func NewShoutrrr(urls []settings.Secret, o Outgoing) ([]Notifier, error) {
 	if len(urls) == 0 {
 		return nil, nil
 	}
+	before := theGate.next.Load()
 	adopt(o.Transport)
 	var all []Notifier
 	for i, secret := range urls {
 		s, err := newService(secret.Reveal(), o)
 		if err != "" {
+			if before != nil {
+				theGate.next.Store(before) // those that run go on as they were
+			}
 			return nil, &ServiceError{Index: i, Reason: err}
 		}
 		all = append(all, newOutbox(s.scheme+"-"+strconv.Itoa(i+1), s.send, o.Logger, o.Metrics))

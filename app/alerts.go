@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +28,19 @@ type alarm struct {
 	status  func() []dispatcher.SinkStatus
 	certs   *certificateWatch
 	topics  *topicWatch
-	end     func() // closes connections
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	exports map[string]exportOf // by sink
+	told    told
+}
+
+// told is who is notified, by a configuration's wish.
+type told struct {
+	alerts    settings.Alerts
+	egress    settings.Egress
+	notifiers []alerts.Notifier
+	way       *alerts.Transport
 }
 
 type exportOf struct {
@@ -37,16 +48,14 @@ type exportOf struct {
 	topic  string
 }
 
-// notifiers are the ways to people that a configuration names; end closes their
-// connections.
-func notifiers(file *settings.File, metrics *alerts.Metrics, log *slog.Logger) (all []alerts.Notifier, end func(), err error) {
-	rules := rulesOf(file)
-	way := alerts.NewTransport(rules)
-	out := alerts.Outgoing{Rules: rules, Transport: way, Metrics: metrics, Logger: log}
-	if all, err = alerts.NewShoutrrr(file.Alerts.Shoutrrr, out); err != nil {
-		return nil, nil, fmt.Errorf("preparing notifications: %w", err)
+// notifiers are the ways to people that a configuration names.
+func notifiers(file *settings.File, way *alerts.Transport, metrics *alerts.Metrics, log *slog.Logger) ([]alerts.Notifier, error) {
+	out := alerts.Outgoing{Rules: rulesOf(file), Transport: way, Metrics: metrics, Logger: log}
+	all, err := alerts.NewShoutrrr(file.Alerts.Shoutrrr, out)
+	if err != nil {
+		return nil, fmt.Errorf("preparing notifications: %w", err)
 	}
-	return append(all, alerts.NewAlertmanagers(file.Alerts.Alertmanager, out)...), way.CloseIdleConnections, nil
+	return append(all, alerts.NewAlertmanagers(file.Alerts.Alertmanager, out)...), nil
 }
 
 func rulesOf(file *settings.File) egress.Rules {
@@ -58,16 +67,90 @@ func rulesOf(file *settings.File) egress.Rules {
 func newAlarm(file *settings.File, kafka *consumer.Kafka, status func() []dispatcher.SinkStatus, log *slog.Logger, others ...alerts.Notifier) (*alarm, error) {
 	a := &alarm{
 		metrics: alerts.NewMetrics(), status: status,
-		certs: &certificateWatch{log: log}, topics: &topicWatch{client: kafka.Client(), log: log},
+		certs: &certificateWatch{log: log}, topics: &topicWatch{client: kafka.Client(), log: log}, log: log,
 	}
-	all, end, err := notifiers(file, a.metrics, log)
+	way := alerts.NewTransport(rulesOf(file))
+	all, err := notifiers(file, way, a.metrics, log)
 	if err != nil {
 		return nil, err
 	}
-	a.end = end
+	a.told = told{alerts: file.Alerts, egress: file.Egress, notifiers: all, way: way}
 	a.use(file)
 	a.runner = alerts.NewRunner(alerts.Options{Poll: a.readings, Notifiers: append(all, others...), Metrics: a.metrics, Logger: log})
 	return a, nil
+}
+
+func (a *alarm) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told.way.CloseIdleConnections()
+}
+
+// alarmChange is another configuration's alarm, built and not in force.
+type alarmChange struct {
+	alarm *alarm
+	file  *settings.File
+	told  *told // nil: the same are told
+}
+
+// prepare builds the notifiers of another configuration, if they differ.
+func (a *alarm) prepare(file *settings.File) (*alarmChange, error) {
+	c := &alarmChange{alarm: a, file: file}
+	a.mu.Lock()
+	before := a.told
+	a.mu.Unlock()
+	sameWay := reflect.DeepEqual(before.egress, file.Egress)
+	was, is := addresses(before.alerts), addresses(file.Alerts)
+	if sameWay && slices.Equal(was, is) {
+		return c, nil
+	}
+	way := before.way
+	if !sameWay {
+		way = alerts.NewTransport(rulesOf(file))
+	}
+	all, err := notifiers(file, way, a.metrics, a.log)
+	if err != nil {
+		return nil, err
+	}
+	for i, address := range is {
+		// What one has still to send is not lost because another one joins.
+		if k := slices.Index(was, address); sameWay && k >= 0 && before.notifiers[k].Name() == all[i].Name() {
+			all[i] = before.notifiers[k]
+		}
+	}
+	c.told = &told{alerts: file.Alerts, egress: file.Egress, notifiers: all, way: way}
+	return c, nil
+}
+
+// addresses lists everyone to be told in the order of their notifiers, for
+// comparing: they hold secrets.
+func addresses(a settings.Alerts) []string {
+	var all []string
+	for _, s := range a.Shoutrrr {
+		all = append(all, s.Reveal())
+	}
+	for _, u := range a.Alertmanager {
+		if parsed := u.Parsed(); parsed != nil {
+			all = append(all, parsed.String())
+		}
+	}
+	return all
+}
+
+// apply brings the change into force.
+func (c *alarmChange) apply() {
+	a := c.alarm
+	if c.told != nil {
+		a.mu.Lock()
+		before := a.told.way
+		a.told = *c.told
+		a.mu.Unlock()
+		a.runner.Use(c.told.notifiers)
+		if before != c.told.way {
+			before.CloseIdleConnections()
+		}
+	}
+	a.use(c.file)
 }
 
 // use makes the exports of a configuration the ones that are watched.
@@ -91,7 +174,7 @@ func (a *alarm) use(file *settings.File) {
 // run works until ctx is done.
 func (a *alarm) run(ctx context.Context) {
 	var running sync.WaitGroup
-	defer a.end()
+	defer a.close()
 	defer running.Wait()
 	running.Go(func() { a.certs.run(ctx) })
 	running.Go(func() { a.topics.run(ctx) })
@@ -204,11 +287,12 @@ var errNotNotified = errors.New("a trial notification was not accepted")
 // TestAlerts sends a trial notification to each notifier of a configuration,
 // one after the other, and prints what became of it.
 func TestAlerts(ctx context.Context, o AlertsTestOptions) error {
-	all, end, err := notifiers(o.File, alerts.NewMetrics(), o.Logger)
+	way := alerts.NewTransport(rulesOf(o.File))
+	defer way.CloseIdleConnections()
+	all, err := notifiers(o.File, way, alerts.NewMetrics(), o.Logger)
 	if err != nil {
 		return err
 	}
-	defer end()
 	if len(all) == 0 {
 		_, _ = fmt.Fprintln(o.Stdout, "The configuration names nobody to notify: alerts.shoutrrr and alerts.alertmanager are empty. The log has every alert.")
 		return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,20 +24,26 @@ import (
 
 // Service is one running process: Kafka, pipelines and the operating surface.
 type Service struct {
-	file    *settings.File
 	log     *slog.Logger
+	level   *slog.LevelVar
 	kafka   *consumer.Kafka
 	letters *deadletter.Topic
 	manager *dispatcher.Manager
 	alarm   *alarm
 	server  *web.Server
 	closers []func() error
+
+	inForce   *inForce
+	reloading sync.Mutex
+	sources   chan struct{} // of capacity 1: other topics are read
 }
 
 // ServiceOptions make a Service. File and Logger must be set.
 type ServiceOptions struct {
 	File   *settings.File
 	Logger *slog.Logger
+	// Level, when set, is the one of Logger that a reload changes.
+	Level *slog.LevelVar
 	// Stored, when set, is told of every dead letter once it is durable.
 	Stored func([]deadletter.Letter)
 	// Notifiers are told of alerts besides those that File names.
@@ -47,7 +54,7 @@ type ServiceOptions struct {
 // before Run; what cannot work at all is an error here.
 func NewService(so ServiceOptions) (s *Service, err error) {
 	file, log := so.File, so.Logger
-	s = &Service{file: file, log: log}
+	s = &Service{log: log, level: so.Level, inForce: newInForce(file), sources: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			_ = s.close()
@@ -57,12 +64,8 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 		return s, err
 	}
 	s.onClose(s.kafka.Close)
-	var topics []string
-	for _, env := range file.Environments {
-		topics = append(topics, env.Topic)
-	}
 	s.letters = deadletter.Open(deadletter.Options{
-		Client: s.kafka.Client(), Topic: file.DeadLetters.Topic, SourceTopics: topics, Logger: log,
+		Client: s.kafka.Client(), Topic: file.DeadLetters.Topic, SourceTopics: topicsOf(file), Logger: log,
 	})
 	s.alarm, err = newAlarm(file, s.kafka, func() []dispatcher.SinkStatus { return s.manager.Status() }, log, so.Notifiers...)
 	if err != nil {
@@ -83,7 +86,7 @@ func NewService(so ServiceOptions) (s *Service, err error) {
 	}
 	s.server, err = web.Start(web.Options{
 		Address: file.Server.Address, PprofAddress: file.Server.PprofAddress, Source: s.manager,
-		Build: web.Build{Version: Version, Config: file.Hash()}, Logger: log,
+		Version: Version, Config: s.inForce.status, Logger: log,
 		Collectors: []prometheus.Collector{s.alarm.metrics},
 	})
 	if err != nil {
@@ -125,14 +128,49 @@ func (s *Service) Run(ctx, hard context.Context) error {
 	watchers.Go(func() { s.alarm.run(watching) })
 	stop := context.AfterFunc(ctx, func() {
 		s.server.Unready()
-		s.log.Info("stopping: reading ends, attempts in flight may finish", "grace", s.file.Shutdown.Grace.String())
+		s.log.Info("stopping: reading ends, attempts in flight may finish", "grace", s.grace().String())
 	})
 	defer stop()
-	err := s.manager.Run(ctx, hard, s.file.Shutdown.Grace)
+	err := s.manager.Run(ctx, hard, s.grace)
 	end()
 	watchers.Wait()
 	s.log.Info("stopped")
 	return errors.Join(err, s.close())
+}
+
+func (s *Service) grace() time.Duration { return s.inForce.current().Shutdown.Grace }
+
+// apply builds everything of a configuration that can fail and then brings it
+// into force.
+func (s *Service) apply(file *settings.File) (dispatcher.Difference, error) {
+	var none dispatcher.Difference
+	if conflicts := file.Conflicts(); len(conflicts) > 0 {
+		return none, conflicts
+	}
+	sinks, err := s.manager.Prepare(file)
+	if err != nil {
+		return none, fmt.Errorf("building the pipelines: %w", err)
+	}
+	told, err := s.alarm.prepare(file)
+	if err != nil {
+		sinks.Discard()
+		return none, err
+	}
+	topics := topicsOf(file)
+	if !slices.Equal(topics, topicsOf(s.inForce.current())) {
+		s.letters.Use(topics)
+		select {
+		case s.sources <- struct{}{}:
+		default:
+		}
+	}
+	// In this order: what is new is watched when it begins.
+	told.apply()
+	if s.level != nil {
+		setLevel(s.level, file.Log)
+	}
+	tuneMemory(file)
+	return sinks.Apply(), nil
 }
 
 // watched tells of letters that became durable.
@@ -150,10 +188,21 @@ func (w watched) Write(ctx context.Context, ls []deadletter.Letter) error {
 	return err
 }
 
-// checkLetters looks at the dead letters' topic at start, so that what is
-// wrong with it is known before the first letter. It keeps trying while Kafka
-// is away.
+// checkLetters looks at the dead letters' topic at start, and when other topics
+// are read, so that what is wrong with it is known before the first letter.
 func (s *Service) checkLetters(ctx context.Context) {
+	for {
+		s.ensureLetters(ctx)
+		select {
+		case <-s.sources:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ensureLetters keeps trying while Kafka is away.
+func (s *Service) ensureLetters(ctx context.Context) {
 	wait := time.Second
 	for {
 		try, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -178,11 +227,23 @@ func (s *Service) checkLetters(ctx context.Context) {
 
 // Logger returns a logger as the configuration wants it.
 func Logger(w io.Writer, l settings.Log) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(l.Level)) // validated; info when empty
+	log, _ := levelLogger(w, l)
+	return log
+}
+
+// levelLogger returns a logger whose level can be changed.
+func levelLogger(w io.Writer, l settings.Log) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	setLevel(level, l)
 	o := &slog.HandlerOptions{Level: level}
 	if l.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(w, o)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(w, o)), level
+}
+
+func setLevel(v *slog.LevelVar, l settings.Log) {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // validated; info when empty
+	v.Set(level)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,28 +17,50 @@ import (
 // ServeOptions say what Serve runs on.
 type ServeOptions struct {
 	Config string // path of the configuration file
+	Watch  bool   // reload when the content of its files changed, not at SIGHUP alone
 	Stderr io.Writer
 }
 
 // Serve runs the service on a configuration file until a signal ends it: the
-// first one gracefully, a second one at once. A configuration with mistakes
+// first one gracefully, a second one at once. SIGHUP reloads the file. A configuration with mistakes
 // starts nothing; the error is then settings.Problems.
 func Serve(ctx context.Context, o ServeOptions) error {
-	file, err := settings.Load(o.Config, os.LookupEnv)
+	// From the beginning on: a SIGHUP must never end the process.
+	hangups := make(chan os.Signal, 1) // several at once are one reload
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	if o.Watch {
+		if err := watchable(o.Config); err != nil {
+			return err
+		}
+	}
+	file, sources, err := settings.Read(o.Config, os.LookupEnv)
 	if err != nil {
 		return fmt.Errorf("loading the configuration: %w", err)
 	}
-	log := Logger(o.Stderr, file.Log)
+	log, level := levelLogger(o.Stderr, file.Log)
 	for _, w := range Warnings(file) {
 		log.Warn("configuration", "warning", w)
 	}
 	tuneMemory(file)
-	service, err := NewService(ServiceOptions{File: file, Logger: log})
+	service, err := NewService(ServiceOptions{File: file, Logger: log, Level: level})
 	if err != nil {
 		return err
 	}
 	soft, hard, stop := Signals(ctx)
 	defer stop()
+	var looks <-chan time.Time
+	if o.Watch {
+		ticker := time.NewTicker(watchEvery)
+		defer ticker.Stop()
+		looks = ticker.C
+	}
+	done := make(chan struct{})
+	var reloading sync.WaitGroup
+	defer reloading.Wait()
+	defer close(done)
+	r := &reloader{path: o.Config, sources: sources, reload: service.Reload, failed: service.reloadFailed, log: log}
+	reloading.Go(func() { r.run(soft, done, hangups, looks) })
 	ended := make(chan error, 1)
 	go func() { ended <- service.Run(soft, hard) }()
 	select {

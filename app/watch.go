@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -35,11 +36,13 @@ type certificateWatch struct {
 
 type certificateTarget struct {
 	export  *settings.Export
+	key     string // two are the same when nothing differs
 	options egress.Options
 }
 
 func (w *certificateWatch) use(file *settings.File) {
 	targets := map[string]certificateTarget{}
+	rules := rulesOf(file)
 	for i := range file.Environments {
 		for k := range file.Environments[i].Exports {
 			e := &file.Environments[i].Exports[k]
@@ -47,16 +50,32 @@ func (w *certificateWatch) use(file *settings.File) {
 				continue
 			}
 			material := e.Custom.Material()
-			targets[e.ID] = certificateTarget{export: e, options: egress.Options{
-				Rules: rulesOf(file), RootCAs: material.RootCAs(), Certificates: material.Certificates(), Logger: w.log,
-			}}
+			targets[e.ID] = certificateTarget{
+				export: e, key: fmt.Sprintf("%s %v %v", e.Fingerprint(), rules.Allow, rules.Deny),
+				options: egress.Options{Rules: rules, RootCAs: material.RootCAs(), Certificates: material.Certificates(), Logger: w.log},
+			}
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.targets, w.found = targets, map[string]alerts.Certificate{}
+	found, news := map[string]alerts.Certificate{}, false
+	for sink, t := range targets {
+		// A sink that did not change is not looked at again, nor is a look put off.
+		if before, known := w.targets[sink]; !known || before.key != t.key {
+			news = true
+		} else {
+			targets[sink] = before
+			if c, seen := w.found[sink]; seen {
+				found[sink] = c
+			}
+		}
+	}
+	w.targets, w.found = targets, found
 	if w.changed == nil {
 		w.changed = make(chan struct{}, 1)
+	}
+	if !news {
+		return
 	}
 	select {
 	case w.changed <- struct{}{}:
@@ -77,11 +96,16 @@ func (w *certificateWatch) of(sink string) []alerts.Certificate {
 func (w *certificateWatch) run(ctx context.Context) {
 	timer := time.NewTimer(certificatesFirst)
 	defer timer.Stop()
+	soon := true // a look is due within certificatesFirst: news do not put it off
 	for {
 		select {
 		case <-w.changed:
-			timer.Reset(certificatesFirst)
+			if !soon {
+				timer.Reset(certificatesFirst)
+			}
+			soon = true
 		case <-timer.C:
+			soon = false
 			timer.Reset(w.look(ctx))
 		case <-ctx.Done():
 			return

@@ -18,6 +18,7 @@ const (
 	ByBytes    Trigger = "bytes"    // the next session would have pushed the body past its limit
 	ByIdle     Trigger = "idle"     // no session came for the idle time
 	ByAge      Trigger = "age"      // the batch's first session waited for the longest time
+	ByReload   Trigger = "reload"   // other settings came into force
 )
 
 // Item is one session of a batch: where it is in the body and where it came from.
@@ -36,6 +37,7 @@ type Batch struct {
 	Trigger Trigger
 	Opened  time.Time // when its first session came
 	Oldest  int64     // the smallest record timestamp in it, milliseconds
+	Encoder Encoder   // that framed its sessions
 
 	last time.Time // when its newest session came
 }

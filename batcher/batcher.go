@@ -56,7 +56,8 @@ func (l Limits) orDefaults() Limits {
 //	          Add: would pass 896,000 bytes ───┤
 //	filling ──┤                                ├──▶ ready ──▶ Take
 //	          Due: 30 s since the newest ──────┤
-//	          Due: 5 min since the first ──────┘
+//	          Due: 5 min since the first ──────┤
+//	          Change ──────────────────────────┘
 //
 // It is not safe for concurrent use.
 type Batcher struct {
@@ -90,7 +91,7 @@ func (b *Batcher) fresh() *Batch {
 	} else {
 		n = &Batch{}
 	}
-	n.Seq = b.nextSq
+	n.Seq, n.Encoder = b.nextSq, b.enc
 	b.nextSq++
 	return n
 }
@@ -182,6 +183,21 @@ func (b *Batcher) Due(now time.Time) {
 		return
 	}
 	b.cur = b.fresh()
+}
+
+// Change makes the sessions to come follow another encoder and other limits.
+// The filling batch becomes ready; it and those that wait keep the encoding that
+// they have, see Batch.Encoder.
+func (b *Batcher) Change(enc Encoder, lim Limits, reuse int) {
+	lim = lim.orDefaults()
+	b.enc, b.lim, b.bytes, b.keep, b.encl = enc, lim, lim.Bytes, reuse, enc.Enclosing()
+	b.free = nil // of the sizes that were
+	if len(b.cur.Items) > 0 {
+		b.leave(ByReload)
+		b.cur = b.fresh()
+		return
+	}
+	b.cur.Encoder = enc
 }
 
 // Ready tells how many batches wait in Take.

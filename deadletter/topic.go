@@ -97,6 +97,14 @@ func Open(o Options) *Topic {
 	return &Topic{options: o, client: client, logger: o.Logger, maxMessage: defaultMaxMessage}
 }
 
+// Use makes other topics the ones whose sessions are kept. The next Ensure looks
+// at them.
+func (t *Topic) Use(sources []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.options.SourceTopics = slices.Clone(sources)
+}
+
 // Name of the topic.
 func (t *Topic) Name() string { return t.options.Topic }
 
@@ -247,7 +255,10 @@ func (t *Topic) settle(partitions []int, limit int, warnings []Warning) {
 // any source to fit. Sources that may not be described count as the largest.
 func (t *Topic) wantedMessage(ctx context.Context) int {
 	want := largestSession
-	for _, source := range t.options.SourceTopics {
+	t.mu.Lock()
+	sources := t.options.SourceTopics
+	t.mu.Unlock()
+	for _, source := range sources {
 		settings, err := t.describe(ctx, source)
 		if err != nil {
 			t.logger.Debug("source topic not described", "topic", source, "error", err)

@@ -28,6 +28,7 @@ type delivery struct {
 	first     time.Time
 	last      time.Time
 	waits     waits
+	oversized bool // for limits that came into force after it was cut
 }
 
 // record is what is known of a session that was refused, or failed, alone.
@@ -173,7 +174,7 @@ func (d *delivery) shrink() *batcher.Batch {
 	if len(d.suspects) == len(old.Items) {
 		return nil
 	}
-	b := &batcher.Batch{Seq: old.Seq, Trigger: old.Trigger, Opened: old.Opened, Oldest: old.Oldest}
+	b := &batcher.Batch{Seq: old.Seq, Trigger: old.Trigger, Opened: old.Opened, Oldest: old.Oldest, Encoder: old.Encoder}
 	past := map[int32]*record{}
 	for n, i := range d.suspects {
 		it := old.Items[i]

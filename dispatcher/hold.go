@@ -79,6 +79,17 @@ func (h *hold) passed(now time.Time) {
 	h.at = now
 }
 
+// change follows other settings: what the old ones failed at says nothing about
+// them, so the next probe is due at once.
+func (h *hold) change(now time.Time, maxInFlight int) {
+	if h.limit == h.maxInFlight || h.limit > maxInFlight {
+		h.limit = maxInFlight
+	}
+	h.maxInFlight = maxInFlight
+	h.waits.reset()
+	h.size, h.at = 1, now
+}
+
 // end ends the hold with a slow start.
 func (h *hold) end() {
 	h.active = false

@@ -66,6 +66,7 @@ func (m *machine) deliver(now time.Time, d *delivery, p piece, except []sinks.It
 	if n == 0 {
 		return
 	}
+	m.reach = max(m.reach, d.batch.Seq)
 	d.accepted += n
 	d.heard += n
 	d.alone = 0

@@ -80,6 +80,9 @@ type machine struct {
 	leaving  map[consumer.Claim]bool // being revoked or lost
 	gone     map[int32]uint32        // by partition, the latest ownership that ended
 	stopping bool
+	changing bool   // other settings wait until nothing is on the wire
+	draining bool   // only what keeps finished sessions from being marked is sent
+	reach    uint64 // the latest batch of which the destination accepted something
 
 	run    *run             // of the fetch being read
 	tally  *PartitionCounts // of the fetch being read
@@ -112,15 +115,20 @@ func newMachine(r rules, f format, eff effects, rnd *rand.Rand) *machine {
 		gone:    map[int32]uint32{},
 		counts:  newCounts(),
 	}
-	m.pause.waits = waits{initial: r.initialBackoff, most: r.maxBackoff, multiplier: retryMultiplier, rnd: rnd}
+	m.pause.waits = m.retryWaits()
 	m.letters.waits = waits{initial: probeFirst, most: probeMost, multiplier: probeMultiplier, rnd: rnd}
 	return m
+}
+
+// retryWaits is a series of waits between attempts.
+func (m *machine) retryWaits() waits {
+	return waits{initial: m.initialBackoff, most: m.maxBackoff, multiplier: retryMultiplier, rnd: m.rnd}
 }
 
 // wantsRecords tells whether the next record may be read: not while a complete
 // batch waits for its turn, nor while dead letters pile up.
 func (m *machine) wantsRecords() bool {
-	return m.batcher.Ready() == 0 && !m.stopping && !m.letters.full()
+	return m.batcher.Ready() == 0 && !m.stopping && !m.draining && !m.letters.full()
 }
 
 // open starts the reading of a fetch. It reports false when the fetch's
@@ -182,7 +190,7 @@ func (m *machine) read(c consumer.Claim, next int64) {
 // everything that happened.
 func (m *machine) tick(now time.Time) {
 	m.batcher.Due(now)
-	m.admit()
+	m.admit(now)
 	if !m.raiseAt.IsZero() && !now.Before(m.raiseAt) {
 		m.raiseLimit(now)
 	}
@@ -192,12 +200,14 @@ func (m *machine) tick(now time.Time) {
 
 // start starts the attempts that may start.
 func (m *machine) start(now time.Time) {
-	if m.stopping || m.letters.trouble {
+	if m.stopping || m.changing || m.letters.trouble {
 		return
 	}
 	m.hearSuspects()
 	if m.hold.active {
-		m.probe(now)
+		if !m.draining {
+			m.probe(now)
+		}
 		return
 	}
 	if m.pause.rests = now.Before(m.pause.until); m.pause.rests {
@@ -205,13 +215,13 @@ func (m *machine) start(now time.Time) {
 		return
 	}
 	m.settleSuspects(now)
-	m.admit()
+	m.admit(now)
 	if m.hold.active { // it began just now
 		return
 	}
 	active := 0
 	for _, d := range m.queue {
-		if active >= m.hold.limit {
+		if active >= m.hold.limit || m.draining && d.batch.Seq > m.reach {
 			return
 		}
 		if d.wire != nil {
@@ -231,16 +241,24 @@ func (m *machine) start(now time.Time) {
 // admit moves complete batches into the queue while the oldest undelivered one
 // is less than maxInFlight behind. Batches of which only suspects are left do
 // not keep the next one out: it is their witness.
-func (m *machine) admit() {
+func (m *machine) admit(now time.Time) {
+	recast := false
 	for b := m.batcher.Peek(); b != nil; b = m.batcher.Peek() {
 		//nolint:gosec // maxInFlight is small and positive
 		if len(m.queue) > 0 && b.Seq-m.queue[0].batch.Seq >= uint64(m.maxInFlight) && !m.onlySuspects() {
-			return
+			break
 		}
 		m.batcher.Take()
 		d := &delivery{batch: b, pieces: []piece{{to: len(b.Items)}}}
-		d.waits = waits{initial: m.initialBackoff, most: m.maxBackoff, multiplier: retryMultiplier, rnd: m.rnd}
+		d.waits = m.retryWaits()
+		if b.Encoder != batcher.Encoder(m.fmt) {
+			m.recast(now, d)
+			recast = true
+		}
 		m.queue = append(m.queue, d)
+	}
+	if recast {
+		m.finish() // of some nothing may be left
 	}
 }
 
@@ -279,11 +297,11 @@ func (m *machine) wake(now time.Time) time.Time {
 	sooner(m.batcher.Deadline())
 	sooner(m.letters.at())
 	sooner(m.raiseAt)
-	if m.stopping || m.letters.trouble {
+	if m.stopping || m.changing || m.letters.trouble {
 		return at
 	}
 	if m.hold.active {
-		if m.wires == 0 && (m.sendable() || len(m.queue) == 0) {
+		if m.wires == 0 && !m.draining && (m.sendable() || len(m.queue) == 0) {
 			sooner(m.hold.at)
 		}
 		return at
@@ -299,7 +317,7 @@ func (m *machine) wake(now time.Time) time.Time {
 	}
 	active := 0
 	for _, d := range m.queue { // as start counts: suspects alone take nobody's turn
-		if active >= m.hold.limit {
+		if active >= m.hold.limit || m.draining && d.batch.Seq > m.reach {
 			break
 		}
 		if d.wire == nil && len(d.pieces) > 0 {
@@ -342,12 +360,12 @@ func (m *machine) send(now time.Time, d *delivery, p piece, probe bool) {
 // learned need not be refused once more for each of its parts.
 func (m *machine) fitting(d *delivery) int {
 	limit := m.batcher.Limit() - m.fmt.Enclosing()
-	if limit >= m.limits.Bytes-m.fmt.Enclosing() {
+	if limit >= m.limits.Bytes-m.fmt.Enclosing() && !d.oversized {
 		return 0
 	}
 	p, size := d.pieces[0], 0
 	for i := range p.len() {
-		if size += len(d.batch.Frame(p.at(i))); size > limit {
+		if size += len(d.batch.Frame(p.at(i))); size > limit || i > 0 && i == m.limits.Sessions {
 			return max(i, 1)
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sessionexport/consumer"
-	"sessionexport/egress"
 	"sessionexport/settings"
 )
 
@@ -19,7 +18,11 @@ import (
 // Kafka forgets an empty group after 7 days.
 const recommitEvery = 24 * time.Hour
 
-// ManagerOptions make a Manager. All but Observe and Seed must be set.
+// drainMost bounds how long a sink that is stopped while the process goes on
+// finishes what would have to be sent again.
+const drainMost = 30 * time.Second
+
+// ManagerOptions make a Manager. All but Observe must be set.
 type ManagerOptions struct {
 	File    *settings.File
 	Kafka   *consumer.Kafka
@@ -30,175 +33,139 @@ type ManagerOptions struct {
 }
 
 // Manager runs one pipeline for each enabled export, each with a consumer group
-// of its own, so that the trouble of one never slows another.
+// of its own, so that the trouble of one never slows another. Prepare and Apply
+// change what runs while it runs.
 type Manager struct {
 	o     ManagerOptions
-	works []*work
-	idle  []disabled
-}
+	kafka settings.Kafka // groups and static ids are the same for the whole life
 
-// work is one running sink: its member, its pipeline, its endpoint.
-type work struct {
-	env      *settings.Environment
-	export   *settings.Export
-	group    string
-	member   *consumer.Member
-	pipeline *Pipeline
-	endpoint *Outgoing
-	teller   *teller
-	fatal    error // why the member ended for good
 	mu       sync.Mutex
+	slots    map[string]*slot // by sink
+	running  bool
+	ending   bool
+	base     context.Context //nolint:containedctx // of everything that runs
+	draining context.Context //nolint:containedctx // of graceful ends while the process goes on
+	cutting  context.Context //nolint:containedctx // its end cuts the attempts of sinks that are being stopped
+	changing sync.WaitGroup  // changes under way
 }
-
-type disabled struct{ topic, group, sink string }
 
 // NewManager builds everything that can fail before anything runs.
 func NewManager(o ManagerOptions) (*Manager, error) {
-	m := &Manager{o: o}
-	rules := egress.Rules{Allow: o.File.Egress.Allow, Deny: o.File.Egress.Deny}
-	for i := range o.File.Environments {
-		env := &o.File.Environments[i]
-		for k := range env.Exports {
-			e := &env.Exports[k]
-			group := o.File.Kafka.Group(e.ID)
-			if !e.Enabled() {
-				m.idle = append(m.idle, disabled{topic: env.Topic, group: group, sink: e.ID})
-				continue
-			}
-			logger := o.Logger.With("environment", env.ID, "sink", e.ID)
-			built, err := NewOutgoing(OutgoingOptions{Export: e, Rules: rules, Version: o.Version, Logger: logger})
-			if err != nil {
-				m.closeEndpoints()
-				return nil, err
-			}
-			if Policy(e.Custom.OnFailure) == Discard {
-				logger.Warn("this sink loses sessions: onFailure=discard drops what could not be delivered")
-			}
-			m.works = append(m.works, m.newWork(env, e, group, built, logger))
+	m := &Manager{o: o, kafka: o.File.Kafka, slots: map[string]*slot{}}
+	first, err := m.Prepare(o.File)
+	if err != nil {
+		return nil, err
+	}
+	first.Apply()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.slots {
+		if s.want != nil {
+			s.runLocked(s.want)
 		}
 	}
 	return m, nil
 }
 
-func (m *Manager) newWork(env *settings.Environment, e *settings.Export, group string, built *Outgoing, logger *slog.Logger) *work {
-	w := &work{env: env, export: e, group: group, endpoint: built, teller: &teller{log: logger}}
-	revoke, rebalance := patience(e.Custom.RequestTimeout)
-	w.member = consumer.NewMember(consumer.Options{
-		Kafka: m.o.Kafka, Topic: env.Topic, Group: group, InstanceID: instanceOf(m.o.File.Kafka.InstanceID, e.ID),
-		Logger: logger, Start: startOf(e.Custom.StartFrom),
-		Revoke:        func(ctx context.Context, claims []consumer.Claim) { w.pipeline.Revoke(ctx, claims) },
-		Lost:          func(claims []consumer.Claim) { w.pipeline.Lost(claims) },
-		Notice:        w.teller.notice,
-		RevokeTimeout: revoke, RebalanceTimeout: rebalance,
-	})
-	o := pipelineOptions(env, e, built)
-	o.Letters, o.Source, o.Logger = m.o.Letters, w.member, logger
-	o.Observe = func(ev Event) {
-		w.teller.tell(ev)
-		if m.o.Observe != nil {
-			m.o.Observe(env.ID, e.ID, ev)
-		}
-	}
-	w.pipeline = NewPipeline(o)
-	return w
-}
-
-// patience is how long a leaving partition waits for an attempt on the wire, and
-// how long the group waits for a member that does so: longer, or the member
-// would lose all its partitions over giving one back.
-func patience(requestTimeout time.Duration) (revoke, rebalance time.Duration) {
-	revoke = max(30*time.Second, requestTimeout)
-	return revoke, revoke + 30*time.Second
-}
-
 // Run works until ctx is done, then ends gracefully within grace: reading
 // stops, attempts in flight end, what is finished is committed, the groups are
 // left. When hard is done, it ends at once.
-func (m *Manager) Run(ctx, hard context.Context, grace time.Duration) error {
-	defer m.closeEndpoints()
+func (m *Manager) Run(ctx, hard context.Context, grace func() time.Duration) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	members, endMembers := context.WithCancel(base)
-	pipelines, endPipelines := context.WithCancel(base)
-	defer endPipelines()
-	defer endMembers()
-	var working, reading sync.WaitGroup
-	for _, w := range m.works {
-		working.Go(func() { w.pipeline.Run(pipelines) })
-		reading.Go(func() { w.run(members) })
-	}
-	working.Go(func() { m.keepOffsets(pipelines) })
+	draining, endDrains := context.WithCancel(base)
+	defer endDrains()
+	cutting, cut := context.WithCancel(base)
+	defer cut()
+	m.begin(base, draining, cutting)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { m.keepOffsets(draining) })
 
 	<-ctx.Done()
-	stopping, cancel := context.WithTimeout(hard, grace)
+	m.mu.Lock()
+	m.ending = true
+	m.mu.Unlock()
+	stopping, cancel := context.WithTimeout(hard, grace())
 	defer cancel()
-	var draining sync.WaitGroup
-	for _, w := range m.works {
-		draining.Go(func() { w.pipeline.Stop(stopping) })
-	}
-	draining.Wait()
-	if hard.Err() != nil {
-		end()
-	}
-	endMembers()
-	reading.Wait()
-	endPipelines()
-	working.Wait()
-	var errs []error
-	for _, w := range m.works {
-		if err := w.ended(); err != nil {
-			errs = append(errs, fmt.Errorf("reading for sink %s: %w", w.export.ID, err))
-		}
-	}
+	defer context.AfterFunc(stopping, cut)()
+	defer context.AfterFunc(hard, end)()
+	endDrains()
+	errs := m.stopAll(stopping)
+	m.changing.Wait() // nothing of it begins any more
+	keeping.Wait()
+	m.closeUnused()
 	return errors.Join(errs...)
 }
 
-// run keeps one sink's member going. What retrying cannot mend, a fenced
-// static id, stops this sink alone.
-func (w *work) run(ctx context.Context) {
-	err := w.member.Run(ctx)
-	if err == nil || ctx.Err() != nil {
-		return
+// begin starts what NewManager built.
+func (m *Manager) begin(base, draining, cutting context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.base, m.draining, m.cutting, m.running = base, draining, cutting, true
+	for _, s := range m.slots {
+		if s.run != nil {
+			s.run.start(base)
+		}
+		m.reconcileLocked(s)
 	}
-	w.mu.Lock()
-	w.fatal = err
-	w.mu.Unlock()
-	w.teller.log.Error("this sink stopped for good", "error", err)
 }
 
-func (w *work) ended() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.fatal
+// stopAll stops every sink that runs and returns why some had stopped before.
+func (m *Manager) stopAll(stopping context.Context) []error {
+	m.mu.Lock()
+	var works []*work
+	for _, s := range m.slots {
+		if s.run != nil {
+			works = append(works, s.run)
+			s.run, s.has, s.last = nil, nil, s.run
+		}
+	}
+	m.mu.Unlock()
+	var ends sync.WaitGroup
+	for _, w := range works {
+		ends.Go(func() { w.stop(stopping) })
+	}
+	ends.Wait()
+	var errs []error
+	for _, w := range works {
+		if err := w.ended(); err != nil {
+			errs = append(errs, fmt.Errorf("reading for sink %s: %w", w.sink, err))
+		}
+	}
+	return errs
+}
+
+// closeUnused gives back what was built for settings that never came into force.
+func (m *Manager) closeUnused() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.slots {
+		if s.want != nil {
+			s.want.discard()
+		}
+	}
 }
 
 // keepOffsets commits the offsets of disabled sinks again, so that enabling
 // one resumes where it stopped.
 func (m *Manager) keepOffsets(ctx context.Context) {
-	if len(m.idle) == 0 {
-		return
-	}
 	ticker := time.NewTicker(recommitEvery)
 	defer ticker.Stop()
 	for {
-		for _, d := range m.idle {
-			recommit, cancel := context.WithTimeout(ctx, time.Minute)
-			if err := consumer.Recommit(recommit, m.o.Kafka, d.group, d.topic); err != nil && ctx.Err() == nil {
-				m.o.Logger.Warn("keeping the offsets of a disabled sink failed, tried again in a day", "sink", d.sink, "group", d.group, "error", err)
-			}
-			cancel()
+		m.mu.Lock()
+		slots := make([]*slot, 0, len(m.slots))
+		for _, s := range m.slots {
+			slots = append(slots, s)
+		}
+		m.mu.Unlock()
+		for _, s := range slots {
+			s.keepOffsets(ctx)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func (m *Manager) closeEndpoints() {
-	for _, w := range m.works {
-		w.endpoint.Close()
 	}
 }
 
@@ -232,21 +199,35 @@ func (s *SinkStatus) Lag() (records int64, known bool) {
 	return records, known
 }
 
-// Sinks is how many sinks run.
-func (m *Manager) Sinks() int { return len(m.works) }
-
-// Status returns a snapshot of every sink, sorted by id.
-func (m *Manager) Status() []SinkStatus {
-	all := make([]SinkStatus, 0, len(m.works))
-	for _, w := range m.works {
-		s := SinkStatus{Status: w.pipeline.Status(), Name: w.export.Name, Group: w.group, Member: w.member.Status()}
-		if t := w.endpoint.tokens; t != nil {
-			st := t.Stats()
-			s.Tokens = TokenStatus{Active: true, Fetches: st.Fetches, Failures: st.Failures, Dropped: st.Dropped, Expiry: st.Expiry}
-			s.Tokens.LastError = textOf(st.LastError)
+// Sinks is how many sinks run, or shall.
+func (m *Manager) Sinks() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, s := range m.slots {
+		if s.want != nil {
+			n++
 		}
-		s.Fatal = textOf(w.ended())
-		all = append(all, s)
+	}
+	return n
+}
+
+// Status returns a snapshot of every sink that runs, sorted by id.
+func (m *Manager) Status() []SinkStatus {
+	m.mu.Lock()
+	works := make([]*work, 0, len(m.slots))
+	for _, s := range m.slots {
+		switch {
+		case s.run != nil:
+			works = append(works, s.run)
+		case m.ending && s.last != nil:
+			works = append(works, s.last)
+		}
+	}
+	m.mu.Unlock()
+	all := make([]SinkStatus, 0, len(works))
+	for _, w := range works {
+		all = append(all, w.status())
 	}
 	slices.SortFunc(all, func(a, b SinkStatus) int { return strings.Compare(a.Sink, b.Sink) })
 	return all

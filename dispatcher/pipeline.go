@@ -87,6 +87,8 @@ type Pipeline struct {
 	done    chan struct{} // Run returned
 	leaves  []leave
 	idle    chan struct{}   // closed when stopped and idle
+	drained chan struct{}   // closed when nothing more is worth waiting for
+	swap    *swap           // waits until nothing is on the wire
 	wire    context.Context //nolint:containedctx // of all attempts; ends them when the grace is over
 	cut     context.CancelFunc
 	fetch   *consumer.Fetch // being read
@@ -104,8 +106,7 @@ type leave struct {
 	gone   chan struct{}
 }
 
-// NewPipeline returns a pipeline that does nothing before Run.
-func NewPipeline(o Options) *Pipeline {
+func (o Options) withDefaults() Options {
 	if o.Policy == "" {
 		o.Policy = Hold
 	}
@@ -130,25 +131,38 @@ func NewPipeline(o Options) *Pipeline {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	return o
+}
+
+func (o *Options) rules() rules {
+	return rules{
+		environment: o.Environment, sink: o.Sink, topic: o.Topic, policy: o.Policy, limits: o.Limits,
+		maxInFlight: o.MaxInFlight, maxRetries: o.MaxRetries,
+		initialBackoff: o.InitialBackoff, maxBackoff: o.MaxBackoff, zone: o.Zone,
+	}
+}
+
+// results is as long as an attempt never waits for the loop to end.
+func (o *Options) results() chan result { return make(chan result, o.MaxInFlight+1) }
+
+// NewPipeline returns a pipeline that does nothing before Run.
+func NewPipeline(o Options) *Pipeline {
+	o = o.withDefaults()
 	seed := o.Seed
 	if seed == 0 {
 		seed = rand.Uint64() //nolint:gosec // jitter
 	}
 	p := &Pipeline{
 		o:       o,
-		results: make(chan result, o.MaxInFlight+1), // an attempt never waits for the loop to end
+		results: o.results(),
 		wrote:   make(chan error, 1),
 		calls:   make(chan func()),
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
 		idle:    make(chan struct{}),
+		drained: make(chan struct{}),
 	}
-	r := rules{
-		environment: o.Environment, sink: o.Sink, topic: o.Topic, policy: o.Policy, limits: o.Limits,
-		maxInFlight: o.MaxInFlight, maxRetries: o.MaxRetries,
-		initialBackoff: o.InitialBackoff, maxBackoff: o.MaxBackoff, zone: o.Zone,
-	}
-	p.m = newMachine(r, o.Format, (*outside)(p), rand.New(rand.NewPCG(seed, 0))) //nolint:gosec // jitter
+	p.m = newMachine(o.rules(), o.Format, (*outside)(p), rand.New(rand.NewPCG(seed, 0))) //nolint:gosec // jitter
 	return p
 }
 
@@ -183,6 +197,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		p.checkSwap()
 		p.checkLeaves()
 		reading := p.fetch != nil && p.m.wantsRecords()
 		if reading {
@@ -266,11 +281,19 @@ func (p *Pipeline) checkLeaves() {
 	}
 	p.leaves = left
 	if p.m.stopping && p.m.idle() {
-		select {
-		case <-p.idle:
-		default:
-			close(p.idle)
-		}
+		closeOnce(p.idle)
+	}
+	if p.m.draining && p.m.drained() {
+		closeOnce(p.drained)
+	}
+}
+
+// closeOnce closes a channel that only the pipeline's goroutine closes.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
 	}
 }
 

@@ -36,6 +36,7 @@ type stage struct {
 	client    *kgo.Client
 	admin     *kadm.Client
 	dir       string
+	produced  []session // that a load left
 }
 
 // newStage starts a broker that has the topic. Partitions 0 leaves the topic

@@ -2,8 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"reflect"
 )
@@ -16,12 +14,11 @@ import (
 // The error is Problems, with every mistake at once, or that of reading the
 // file. A File is returned only without mistakes.
 func Load(path string, variable func(string) (string, bool)) (*File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return loadFrom(path, variable, nil)
+}
+
+func loadFrom(path string, variable func(string) (string, bool), s *Sources) (*File, error) {
+	data, err := readMain(path, s)
 	if err != nil {
 		return nil, fmt.Errorf("reading configuration: %w", err)
 	}
@@ -29,19 +26,23 @@ func Load(path string, variable func(string) (string, bool)) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the folder of the configuration: %w", err)
 	}
-	return Parse(data, path, folder, variable)
+	return parse(data, path, Place{Origin: FromFile, Folder: folder, sources: s}, variable)
 }
 
 // Parse is Load of a configuration that was read already. name is that of the
 // file in problems, folder where relative names of files start.
 func Parse(data []byte, name, folder string, variable func(string) (string, bool)) (*File, error) {
+	return parse(data, name, Place{Origin: FromFile, Folder: folder}, variable)
+}
+
+func parse(data []byte, name string, p Place, variable func(string) (string, bool)) (*File, error) {
 	root, problem := readYAML(data)
 	if problem != nil {
 		problem.File = name
 		return nil, Problems{*problem}
 	}
-	r := newReader(name, Place{Origin: FromFile, Folder: folder}, variable)
-	out := &File{folder: folder}
+	r := newReader(name, p, variable)
+	out := &File{folder: p.Folder}
 	r.found[""] = location{mark: mark{line: 1, column: 1}}
 	// Before everything else: where secrets are.
 	r.place.SecretsDir = r.secretsDir(root)

@@ -27,6 +27,8 @@ type Place struct {
 	SecretsDir string         // relative names of secrets start here; and everything that comes through the API
 	Zones      []Zone         // the management zones that an export may name
 	Deny       []netip.Prefix // networks that are never reached
+
+	sources *Sources // notes what is read; nil: nothing
 }
 
 const (
@@ -50,6 +52,9 @@ func (p Place) secret(name string) (s Secret, message string) {
 // read reads a file that a value names: relative to base, or, through the API,
 // within the directory of secrets.
 func (p Place) read(base, name string, limit int64) (data []byte, message string) {
+	if name != "" {
+		defer func() { p.sources.saw(resolve(base, name), limit, data, message == "") }()
+	}
 	shown := p.shown(base, name)
 	if name == "" {
 		return nil, "names no file"

@@ -79,6 +79,14 @@ func fresh(id string) dispatcher.SinkStatus {
 	return s
 }
 
+// inForce is a configuration that was reloaded; the last reload failed.
+func inForce() Config {
+	return Config{
+		Hash: "0a1b2c3d", Since: noon.Add(-time.Hour), Reloads: 3, Failures: 2, FailedAt: noon,
+		Problems: []string{"config.yaml:3:1: version: is missing"}, Restart: []string{"kafka.brokers"},
+	}
+}
+
 // start serves on a free port until the test ends.
 func start(t *testing.T, o Options) *Server {
 	t.Helper()
@@ -86,7 +94,7 @@ func start(t *testing.T, o Options) *Server {
 		o.Address = "127.0.0.1:0"
 	}
 	o.Logger = slog.New(slog.DiscardHandler)
-	o.Build = Build{Version: "1.2.3", Config: "0a1b2c3d"}
+	o.Version, o.Config = "1.2.3", inForce
 	s, err := Start(o)
 	if err != nil {
 		t.Fatal(err)

@@ -15,20 +15,15 @@ type Source interface {
 	Status() []dispatcher.SinkStatus
 }
 
-// Build says what runs.
-type Build struct {
-	Version string
-	Config  string // hash of the configuration in force, without secrets
-}
-
 const namespace = "session_export_"
 
 // collector makes the metrics from a snapshot at each scrape: the series of a
 // sink that is gone are gone as well, and nothing is counted twice.
 type collector struct {
-	source Source
-	build  Build
-	now    func() time.Time
+	source  Source
+	version string
+	config  func() Config
+	now     func() time.Time
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -39,6 +34,11 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // checked against this list.
 var (
 	descBuild = desc("build_info", "What runs, always 1.", "version", "config")
+
+	descReloadGood    = desc("config_reload_successful", "1 unless the last reload failed: then the configuration before it is in force.")
+	descReloadSince   = desc("config_reload_success_timestamp_seconds", "Since when the configuration in force is: the last good reload, or the start.")
+	descReloads       = desc("config_reloads_total", "Reloads of the configuration by their result.", "result")
+	descReloadRestart = desc("config_reload_restart_keys", "Keys of the file that differ from what is in force and take a restart.")
 
 	descRead        = desc("sessions_read_total", "Records with a value read from Kafka: the left side of the conservation equation.", "environment", "sink", "partition")
 	descDelivered   = desc("sessions_delivered_total", "Sessions that the destination accepted.", "environment", "sink", "partition")
@@ -110,7 +110,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect makes all series from one snapshot.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, c.build.Version, c.build.Config)
+	c.process(ch)
 	now := c.now()
 	for _, s := range c.source.Status() {
 		e := emitter{ch: ch, labels: []string{s.Environment, s.Sink}}
@@ -118,6 +118,18 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.sending(&s, now)
 		e.kafka(&s, now)
 	}
+}
+
+// process sends the series of the process.
+func (c *collector) process(ch chan<- prometheus.Metric) {
+	g := c.config()
+	e := emitter{ch: ch}
+	e.gauge(descBuild, 1, c.version, g.Hash)
+	e.gauge(descReloadGood, one(len(g.Problems) == 0))
+	e.gauge(descReloadSince, float64(g.Since.UnixMilli())/1000)
+	e.count(descReloads, g.Reloads, "ok")
+	e.count(descReloads, g.Failures, "failed")
+	e.gauge(descReloadRestart, float64(len(g.Restart)))
 }
 
 // emitter sends the series of one sink.

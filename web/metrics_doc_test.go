@@ -19,7 +19,7 @@ import (
 func gather(t *testing.T, source Source) []*dto.MetricFamily {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	c := &collector{source: source, build: Build{Version: "1.2.3", Config: "0a1b2c3d"}, now: func() time.Time { return noon }}
+	c := &collector{source: source, version: "1.2.3", config: inForce, now: func() time.Time { return noon }}
 	if err := r.Register(c); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +158,11 @@ func TestMetricValues(t *testing.T) {
 		want   float64
 	}{
 		{"build_info", []string{"version", "1.2.3", "config", "0a1b2c3d"}, 1},
+		{"config_reload_successful", nil, 0},
+		{"config_reload_success_timestamp_seconds", nil, float64(noon.Add(-time.Hour).Unix())},
+		{"config_reloads_total", []string{"result", "ok"}, 3},
+		{"config_reloads_total", []string{"result", "failed"}, 2},
+		{"config_reload_restart_keys", nil, 1},
 		{"sessions_waiting", []string{"partition", "0"}, 100 - 70 - 10 - 4 - 3 - 2},
 		{"attempts_total", []string{"verdict", "retryable", "status", "0", "reason", "timeout"}, 2},
 		{"sink_state", []string{"sink", "shop-lines", "state", "held"}, 1},

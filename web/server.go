@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sessionexport/consumer"
+	"sessionexport/dispatcher"
 )
 
 // Options make a Server.
@@ -27,7 +28,8 @@ type Options struct {
 	Address      string // host:port; port 0 takes a free one
 	PprofAddress string // a listener of its own, loopback; "" for none
 	Source       Source
-	Build        Build
+	Version      string
+	Config       func() Config          // what is in force, at any time
 	Collectors   []prometheus.Collector // what else is shown at /metrics
 	Logger       *slog.Logger
 }
@@ -47,7 +49,7 @@ func Start(o Options) (*Server, error) {
 	s := &Server{o: o, started: time.Now()}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		&collector{source: o.Source, build: o.Build, now: time.Now},
+		&collector{source: o.Source, version: o.Version, config: o.Config, now: time.Now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	registry.MustRegister(o.Collectors...)
@@ -128,18 +130,28 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "ok")
 }
 
-// readyz says whether every sink is at home in its group or reads. A sink that
-// holds is ready: the process is well.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if why := s.unready(); why != "" {
+// readyz says whether every sink, or every one of an environment, is at home in
+// its group or reads. A sink that holds is ready: the process is well.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	environment := r.URL.Query().Get("environment")
+	if environment != "" && !s.serves(environment) {
+		http.Error(w, "no sink of this environment runs", http.StatusNotFound)
+		return
+	}
+	if why := s.unready(environment); why != "" {
 		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
 	_, _ = fmt.Fprintln(w, "ok")
 }
 
-// unready names what keeps the process from being ready, "" when nothing does.
-func (s *Server) unready() string {
+func (s *Server) serves(environment string) bool {
+	return slices.ContainsFunc(s.o.Source.Status(), func(sink dispatcher.SinkStatus) bool { return sink.Environment == environment })
+}
+
+// unready names what keeps the process, or one environment of it, from being
+// ready, "" when nothing does.
+func (s *Server) unready(environment string) string {
 	if s.stopping.Load() {
 		return "stopping"
 	}
@@ -147,6 +159,7 @@ func (s *Server) unready() string {
 	for _, sink := range s.o.Source.Status() {
 		m := sink.Member
 		switch {
+		case environment != "" && sink.Environment != environment:
 		case sink.Fatal != "":
 			lines = append(lines, "sink "+sink.Sink+": stopped for good: "+sink.Fatal)
 		case atWork(&m, time.Now()):

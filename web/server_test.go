@@ -106,7 +106,7 @@ func TestStoppingIsNotReady(t *testing.T) {
 
 func TestStatusDocument(t *testing.T) {
 	s := &Server{started: noon.Add(-time.Hour), o: Options{
-		Source: &sinks{busy("shop-lines"), fresh("search")}, Build: Build{Version: "1.2.3", Config: "0a1b2c3d"},
+		Source: &sinks{busy("shop-lines"), fresh("search")}, Version: "1.2.3", Config: inForce,
 	}}
 	w := httptest.NewRecorder()
 	s.status(w, httptest.NewRequest(http.MethodGet, "/status", http.NoBody))

@@ -15,7 +15,17 @@ type statusDocument struct {
 	Config  string       `json:"config"`
 	Started time.Time    `json:"started"`
 	Ready   bool         `json:"ready"`
+	Reload  reloadStatus `json:"reload"`
 	Sinks   []sinkStatus `json:"sinks"`
+}
+
+type reloadStatus struct {
+	Since    time.Time  `json:"since"` // the configuration is in force
+	Reloads  int64      `json:"reloads"`
+	Failures int64      `json:"failures"`
+	FailedAt *time.Time `json:"failedAt,omitempty"`
+	Problems []string   `json:"problems,omitempty"` // of the last reload, if it failed
+	Restart  []string   `json:"restartKeys,omitempty"`
 }
 
 type sinkStatus struct {
@@ -102,7 +112,13 @@ type partitionStatus struct {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	doc := statusDocument{Version: s.o.Build.Version, Config: s.o.Build.Config, Started: s.started, Ready: s.unready() == "", Sinks: []sinkStatus{}}
+	g := s.o.Config()
+	doc := statusDocument{
+		Version: s.o.Version, Config: g.Hash, Started: s.started, Ready: s.unready("") == "", Sinks: []sinkStatus{},
+		Reload: reloadStatus{
+			Since: g.Since, Reloads: g.Reloads, Failures: g.Failures, FailedAt: moment(g.FailedAt), Problems: g.Problems, Restart: g.Restart,
+		},
+	}
 	for _, sink := range s.o.Source.Status() {
 		doc.Sinks = append(doc.Sinks, describe(&sink))
 	}

@@ -96,16 +96,18 @@ func tellStory(cmd *cobra.Command, o *app.DemoOptions, faults []string) error {
 }
 
 func serveCommand() *cobra.Command {
-	var config string
+	o := app.ServeOptions{Stderr: os.Stderr}
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Export sessions as a configuration says, until a signal ends it",
+		Long:  "Export sessions as a configuration says, until a signal ends it. SIGHUP reloads the file.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.Serve(cmd.Context(), app.ServeOptions{Config: config, Stderr: os.Stderr})
+			return app.Serve(cmd.Context(), o)
 		},
 	}
-	c.Flags().StringVar(&config, "config", "config.yaml", "configuration file")
+	c.Flags().StringVar(&o.Config, "config", "config.yaml", "configuration file")
+	c.Flags().BoolVar(&o.Watch, "watch", false, "also reload when the content of the file changed, or of a secret or certificate that it names")
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -52,6 +53,7 @@ type Receiver struct {
 	requests []Request
 	accepted map[string]int
 	arrived  chan struct{} // closed and replaced when a request has been recorded
+	opened   int           // connections
 }
 
 // New starts a receiver.
@@ -69,6 +71,13 @@ func New(t testing.TB, o Options) *Receiver {
 	}
 	r.server = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
 	r.server.EnableHTTP2 = o.HTTP2
+	r.server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			r.mu.Lock()
+			r.opened++
+			r.mu.Unlock()
+		}
+	}
 	r.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	r.server.TLS = &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -128,6 +137,13 @@ func (r *Receiver) Always(step Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.always = step
+}
+
+// Connections returns how many connections were opened until now.
+func (r *Receiver) Connections() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opened
 }
 
 // Requests returns what came until now.
