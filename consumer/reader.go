@@ -14,6 +14,15 @@ import (
 // comes from the transport's memory.
 const layoutAge = 250 * time.Millisecond
 
+// Where records come one by one, a broker would answer with one at a time, and
+// what surrounds a record would cost far more than the record: at 2,000
+// records/s five times the CPU time, measured. So a request follows the one
+// before by fetchPace at least, unless that brought fewBytes.
+const (
+	fetchPace = 5 * time.Millisecond
+	fewBytes  = 64 << 10
+)
+
 // readLoop keeps one reader running for each broker that leads owned
 // partitions.
 func (m *Member) readLoop(ctx context.Context) {
@@ -110,6 +119,7 @@ func (r *reader) run(ctx context.Context) {
 			continue
 		}
 		r.turn++
+		began := time.Now()
 		res, err := r.fetch(ctx, want, size)
 		if err != nil {
 			m.share.add(-size)
@@ -124,6 +134,7 @@ func (r *reader) run(ctx context.Context) {
 		}
 		r.failures = 0
 		retry.reset()
+		few := len(res.answer.b) < fewBytes
 		held := int64(cap(res.answer.b))
 		m.share.add(held - size)
 		res.answer.free = func() { m.share.add(-held) }
@@ -136,7 +147,11 @@ func (r *reader) run(ctx context.Context) {
 		if len(strange) > 0 {
 			r.reset(ctx, strange)
 		}
-		sleep(ctx, m.throttle(res.throttle), nil)
+		pause := m.throttle(res.throttle)
+		if few {
+			pause = max(pause, fetchPace-time.Since(began))
+		}
+		sleep(ctx, pause, nil)
 	}
 }
 

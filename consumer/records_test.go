@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -90,6 +91,45 @@ func TestLargeRecords(t *testing.T) {
 	h.until("memory given back", func() bool { return h.Status().Held <= largestFetch })
 	if s := h.Status(); s.TooLarge != 1 {
 		t.Errorf("%d too large", s.TooLarge)
+	}
+}
+
+// A broker that always has one more record is not asked for each by itself as
+// fast as it answers.
+func TestFewRecordsAreFetchedTogether(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	const enough = 100
+	var times []time.Time
+	reached := make(chan struct{})
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if times = append(times, time.Now()); len(times) == enough {
+			close(reached)
+		}
+		r := req.(*kmsg.FetchRequest)
+		offset := r.Topics[0].Partitions[0].FetchOffset
+		res := r.ResponseKind().(*kmsg.FetchResponse)
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic = testTopic
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.HighWatermark, p.LastStableOffset = offset+2, offset+2
+		p.RecordBatches = batchOf{base: offset, values: []string{"one"}}.bytes()
+		topic.Partitions = append(topic.Partitions, p)
+		res.Topics = append(res.Topics, topic)
+		return res, nil, true
+	})
+	h := start(t, testOptions(t, connect(t, c)))
+	h.untilRecords(enough)
+	select {
+	case <-reached:
+	case <-t.Context().Done():
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()                                                             // no request is looked at any more
+	if took := times[enough-1].Sub(times[0]); took < enough/2*fetchPace { // half: the first one may have come late
+		t.Errorf("%d fetches within %v, want %v between two", enough, took, fetchPace)
 	}
 }
 
