@@ -16,7 +16,7 @@ func tuneMemory(file *settings.File) {
 	}
 	const (
 		base    = 24 << 20 // the program itself, connections, the embedded parts
-		fetches = 16 << 20 // what consumer holds at most when the configuration does not say
+		fetches = 8 << 20  // what consumer holds at most when the configuration does not say
 	)
 	bound := int64(base)
 	if n := file.Kafka.FetchBytes; n > 0 {

@@ -35,7 +35,7 @@ type KafkaOptions struct {
 	// DialTimeout covers connecting, the TLS handshake and signing in; default 5 s.
 	DialTimeout time.Duration
 	// FetchBudget is how many fetched bytes all members together may hold,
-	// default 16 MiB. Less than two fetches a member makes them small.
+	// default 8 MiB. Less than two fetches a member makes them small.
 	FetchBudget int64
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -132,9 +131,8 @@ type Member struct {
 	fetches chan *Fetch
 	share   *share
 	count   counters
-	readers atomic.Int32 // brokers that are read from
-	wake    signal       // what is owned or may be fetched has changed
-	beat    signal       // a heartbeat is due at once
+	wake    signal // what is owned or may be fetched has changed
+	beat    signal // a heartbeat is due at once
 	commits sync.Mutex
 
 	mu             sync.Mutex

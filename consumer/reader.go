@@ -79,7 +79,7 @@ func (m *Member) lookUpLeaders(ctx context.Context) map[int32]bool {
 			leaders[p.leader] = true
 		}
 	}
-	m.readers.Store(int32(len(leaders))) //nolint:gosec // brokers are few
+	m.share.leaders.Store(int32(max(len(leaders), 1))) //nolint:gosec // brokers are few
 	return leaders
 }
 
@@ -158,7 +158,7 @@ func (r *reader) run(ctx context.Context) {
 // size is how much to ask for, bytes. After failures less, down to an eighth:
 // on a slow line a large answer never arrives in time.
 func (r *reader) size() int64 {
-	size := r.m.share.fetchSize(int(max(r.m.readers.Load(), 1)))
+	size, _ := r.m.share.sizes()
 	if r.grow > size {
 		return r.grow
 	}
@@ -271,6 +271,7 @@ func (r *reader) accept(want []wanted, res *fetchResponse) ([]handing, []wanted)
 			p.logStart = fp.logStart
 		}
 		s := surveyBatches(fp.data, w.offset, res.kept)
+		m.share.met(s.largest)
 		switch {
 		case s.sound > 0:
 			res.answer.retain()

@@ -135,7 +135,7 @@ func TestLoadComplete(t *testing.T) {
 		{"age", e.Custom.MaxBatchAge, 5 * time.Minute},
 		{"roots", e.Custom.Material().RootCAs() != nil, true},
 		{"grace", f.Shutdown.Grace, 25 * time.Second},
-		{"fetch bytes", f.Kafka.FetchBytes, int64(16 << 20)},
+		{"fetch bytes", f.Kafka.FetchBytes, int64(8 << 20)},
 		{"address", f.Server.Address, "127.0.0.1:8080"},
 	} {
 		if c.got != c.want {

@@ -17,7 +17,7 @@ var rules = map[string]rule{
 	"kafka.groupPrefix": {def: "session-export", min: 1, max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "The consumer group of a sink is `<groupPrefix>.<sink id>`. Changing it starts every sink anew, as `startFrom` says."},
 	"kafka.clientId":    {def: "session-export", min: 1, max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "Name by which brokers log and limit this client."},
 	"kafka.instanceId":  {max: 100, check: checkKafkaName, want: "1 to 100 of letters, digits, '.', '_', '-'", doc: "Static membership: a restarted instance gets its partitions back without a rebalance. Must differ between instances; empty means dynamic membership."},
-	"kafka.fetchBytes":  {def: "16777216", min: 1 << 20, max: 1 << 30, doc: "Bytes of fetched records that the process holds at most, shared by all its partitions and sinks."},
+	"kafka.fetchBytes":  {def: "8388608", min: 1 << 20, max: 1 << 30, doc: "Bytes of fetched records that the process holds at most, shared by all its partitions and sinks."},
 
 	"kafka.tls":          {doc: "Encryption of the connection, TLS 1.2 or later."},
 	"kafka.tls.enabled":  {def: "false", doc: "Whether the connection is encrypted. The files below need it."},
