@@ -28,7 +28,7 @@ test: ## Run all tests that need nothing but Go.
 	go test ./...
 
 .PHONY: check
-check: check-format check-vet check-lint check-modules check-race check-fuzz check-bench ## Run every check that needs no service.
+check: check-format check-vet check-lint check-modules check-race check-fuzz check-bench check-faults ## Run every check that needs no service.
 
 .PHONY: check-format
 check-format: ## gofmt has nothing to change.
@@ -61,6 +61,14 @@ check-fuzz: ## Every fuzz target for a few seconds.
 .PHONY: check-bench
 check-bench: ## Vet and test the benchmark module.
 	cd bench && go vet ./... && go test ./...
+
+.PHONY: check-faults
+check-faults: ## The shortened campaign of faults.
+	go run ./faults -short
+
+.PHONY: faults
+faults: ## The whole campaign of faults, as a table (FAULTS='-only kill -seed 7').
+	go run ./faults $(FAULTS)
 
 .PHONY: services-install
 services-install: ## Fetch the real services into the cache.
