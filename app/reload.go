@@ -72,8 +72,16 @@ func (s *Service) Reload(next *settings.File) error {
 	if len(restart) > 0 {
 		s.log.Warn("the configuration was reloaded but for keys that take a restart: they stay as they are", "restart_keys", restart)
 	}
-	s.log.Info("configuration reloaded", "config", adopted.Hash(), "started", d.Started, "changed", d.Changed,
-		"restarted", d.Restarted, "stopped", d.Stopped, "unchanged", d.Unchanged)
+	args := []any{"config", adopted.Hash(), "unchanged", d.Unchanged}
+	for _, part := range []struct {
+		key   string
+		sinks []string
+	}{{"started", d.Started}, {"changed", d.Changed}, {"restarted", d.Restarted}, {"stopped", d.Stopped}} {
+		if len(part.sinks) > 0 {
+			args = append(args, part.key, part.sinks)
+		}
+	}
+	s.log.Info("configuration reloaded", args...)
 	return nil
 }
 

@@ -83,7 +83,11 @@ func (m *machine) probe(now time.Time) {
 	for _, d := range m.queue {
 		if len(d.pieces) > 0 {
 			m.counts.Probes++
-			m.send(now, d, d.pop(m.hold.size), true)
+			size := m.hold.size
+			if n := m.fitting(d); n > 0 && (size == 0 || n < size) {
+				size = n
+			}
+			m.send(now, d, d.pop(size), true)
 			return
 		}
 	}

@@ -24,7 +24,7 @@ func TestRandomSchedules(t *testing.T) {
 	}
 	unheard := 0
 	for seed := range uint64(n) {
-		unheard += schedule(t, seed)
+		unheard += schedule(t, seed, false)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -40,7 +40,8 @@ func TestRandomSchedules(t *testing.T) {
 
 // schedule runs one seed and returns how many good sessions were refused by a
 // destination that refused everything at that moment, and given up.
-func schedule(t *testing.T, seed uint64) (unheard int) {
+// With swaps, other settings come into force again and again meanwhile.
+func schedule(t *testing.T, seed uint64, swaps bool) (unheard int) {
 	rnd := rand.New(rand.NewPCG(seed, 99))
 	r := testRules()
 	r.maxInFlight = 1 + rnd.IntN(5)
@@ -176,6 +177,12 @@ func schedule(t *testing.T, seed uint64) (unheard int) {
 			w.after(time.Duration(rnd.IntN(3600))*time.Second, func() { w.stop(grace) })
 		} else {
 			w.after(time.Duration(rnd.IntN(3600))*time.Second, w.kill)
+		}
+	}
+	if swaps {
+		own := rand.New(rand.NewPCG(seed, 7)) // the schedule is the one without swaps
+		for range 1 + own.IntN(20) {
+			w.after(time.Duration(own.IntN(3600))*time.Second, func() { w.swap(own) })
 		}
 	}
 	// Witnesses go on trickling in.

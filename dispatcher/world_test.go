@@ -190,7 +190,7 @@ func (w *world) settled() {
 	if len(w.sent) != sent || len(m.letters.writing) != writing {
 		w.t.Fatalf("%v: a second tick sent %d and wrote %d: the first one left work undone", w.now.Sub(worldStart), len(w.sent)-sent, len(m.letters.writing))
 	}
-	if m.stopping || m.wires > 0 || len(m.letters.writing) > 0 || len(m.queue)+len(m.letters.waiting) == 0 {
+	if m.stopping || m.changing || m.draining && m.drained() || m.wires > 0 || len(m.letters.writing) > 0 || len(m.queue)+len(m.letters.waiting) == 0 {
 		return
 	}
 	// The filling batch and the byte limit wake it for something else.

@@ -190,7 +190,9 @@ func (w *storm) blow(t *testing.T, length time.Duration, load func([]byte), scra
 	if after := membership(t, ask, "steady"); after != before {
 		t.Errorf("the unchanged sink was at %+v in its group and is at %+v", before, after)
 	}
-	if n := w.steady.Connections(); n > 4 { // maxInFlight
+	// A reload that touched it would open new ones each time. A few are lost for
+	// other reasons: of two that are dialled at once one may not be needed.
+	if n := w.steady.Connections(); n > 10 {
 		t.Errorf("the unchanged sink opened %d connections", n)
 	}
 	t.Logf("%d good files, %d with mistakes, %v reloads, %v failed; %d sessions; steady %d connections, moved %d and %d, toggled %d",
