@@ -79,9 +79,12 @@ func TestHold(t *testing.T) {
 
 // status is what /status says of a sink.
 type status struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
-	Hold  *struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Sessions struct {
+		Delivered int64 `json:"delivered"`
+	} `json:"sessions"`
+	Hold *struct {
 		Reason    string    `json:"reason"`
 		Error     string    `json:"error"`
 		NextProbe time.Time `json:"nextProbe"`
