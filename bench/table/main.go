@@ -5,6 +5,7 @@
 //	table -n 60000 -repeat 3 'lines*' latency    some of them, by name
 //	table -list                                  their names
 //	table -products -n 50000 -repeat 3           beside other programs, without verdicts
+//	table -judge rows.jsonl                      verdicts on runs that -rows recorded
 //	table -paste docs/performance.md -from bench.md -place figures
 package main
 
@@ -19,7 +20,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,6 +40,7 @@ var (
 	rport    = flag.Int("recv-port", 18443, "port of the first receiver; up to two others follow")
 	out      = flag.String("o", "", "also write the table to this file")
 	rowsFile = flag.String("rows", "", "append every run to this file, as lines of JSON")
+	recorded = flag.String("judge", "", "comma-separated files of -rows: take the runs from them and measure nothing but allocations")
 	list     = flag.Bool("list", false, "print the names of the figures")
 	products = flag.Bool("products", false, "measure other programs too, in a table without verdicts")
 	paste    = flag.String("paste", "", "put the table of -from into this document, and do nothing else")
@@ -98,6 +102,9 @@ type measuring struct {
 // figureTable measures the figures and prints their verdicts.
 func (m *measuring) figureTable(fs []figure) error {
 	began := time.Now()
+	if err := m.recall(); err != nil {
+		return err
+	}
 	r := results{rows: m.rows}
 	if slices.ContainsFunc(fs, func(f figure) bool { return f.name == "allocations" }) {
 		log.Print("running the Go benchmarks of the hot path")
@@ -109,6 +116,9 @@ func (m *measuring) figureTable(fs []figure) error {
 	}
 	round := needed(fs)
 	for rep := range *repeat {
+		if *recorded != "" {
+			break
+		}
 		for i := range round {
 			s := round[i]
 			if rep%2 == 1 { // the other way round, so that nothing gains from its place
@@ -127,13 +137,42 @@ func (m *measuring) figureTable(fs []figure) error {
 		lines = append(lines, whole(m.rows))
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d sessions, medians of %d interleaved runs, %s, %s.\n\n", *n, *repeat, machine(), took(began))
+	if *recorded == "" {
+		fmt.Fprintf(&b, "%d sessions, medians of %d interleaved runs, %s, %s.\n\n", *n, *repeat, machine(), took(began))
+	} else {
+		fmt.Fprintf(&b, "From recorded runs, %d cores.\n\n", runtime.NumCPU())
+	}
 	ok := printTable(&b, lines, m.rows)
 	if err := publish(b.Bytes()); err != nil {
 		return err
 	}
 	if !ok {
 		return errors.New("not every figure passes")
+	}
+	return nil
+}
+
+// recall takes the runs from the files of -judge.
+func (m *measuring) recall() error {
+	for name := range strings.SplitSeq(*recorded, ",") {
+		if name == "" {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		d := json.NewDecoder(f)
+		for d.More() {
+			var row harness.Row
+			if err := d.Decode(&row); err != nil {
+				return errors.Join(fmt.Errorf("reading %s: %w", name, err), f.Close())
+			}
+			m.rows[row.Scenario] = append(m.rows[row.Scenario], row)
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -208,5 +210,30 @@ func TestProductLines(t *testing.T) {
 	}
 	if strings.Index(text, webhook) > strings.Index(text, "goscript") {
 		t.Error("ours is not first")
+	}
+}
+
+func TestRecall(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "rows")
+	*rowsFile, *recorded = name, name+","+name
+	t.Cleanup(func() { *rowsFile, *recorded = "", "" })
+	for i := range 3 {
+		if err := record(harness.Row{Scenario: "steady", Rate: float64(i), Latencies: []float64{1, 2}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &measuring{rows: rows{}}
+	if err := m.recall(); err != nil || len(m.rows["steady"]) != 6 || m.rows["steady"][5].Rate != 2 || len(m.rows["steady"][0].Latencies) != 2 {
+		t.Errorf("%v, %+v", err, m.rows)
+	}
+	if err := os.WriteFile(name, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.recall(); err == nil {
+		t.Error("half a row is read")
+	}
+	*recorded = "/no/such/file"
+	if err := m.recall(); err == nil {
+		t.Error("a file that is not there is read")
 	}
 }
