@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,11 +19,14 @@ const (
 	// that waits for it, whose own context ends its waiting.
 	DefaultTimeout = 30 * time.Second
 
-	// A token is not used in the last tenth of its life, at most its last 10 s:
-	// it has to live until the receiver looks at it, and one that lives for
-	// only seconds has to be of some use.
+	// A token is not used in the last tenth of its life and the second before
+	// that, at most its last 10 s or its second half: it has to live until the
+	// receiver looks at it, and one that lives for only seconds has to be of
+	// some use. The second is what servers cut off that note a token's end in
+	// whole seconds and tell its life rounded up.
 	largestMargin  = 10 * time.Second
 	marginFraction = 10
+	roundedOff     = time.Second
 )
 
 // Options of client credentials.
@@ -115,8 +119,9 @@ func NewClientCredentials(o Options) *ClientCredentials {
 }
 
 // RoundTrip sends a copy of the request with a token through Next. Errors of the
-// fetch are a *TokenError; a wait that the request's context ended is that
-// context's error, and the fetch goes on for the others.
+// fetch are a *TokenError, and so is a wait that outlasted the request's
+// deadline; a wait that was cancelled is the context's error. Either way the
+// fetch goes on for the others.
 func (c *ClientCredentials) RoundTrip(r *http.Request) (*http.Response, error) {
 	t, err := c.token(r.Context())
 	if err != nil {
@@ -169,8 +174,8 @@ func (c *ClientCredentials) token(ctx context.Context) (*token, error) {
 	if t := c.held(); t != nil {
 		return t, nil
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("waiting for a token: %w", err)
+	if ctx.Err() != nil {
+		return nil, c.gaveUp(ctx)
 	}
 	result := c.flight.DoChan("token", func() (any, error) {
 		// A flight that landed between the look above and here.
@@ -181,13 +186,22 @@ func (c *ClientCredentials) token(ctx context.Context) (*token, error) {
 	})
 	select {
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a token: %w", ctx.Err())
+		return nil, c.gaveUp(ctx)
 	case r := <-result:
 		if r.Err != nil {
 			return nil, r.Err
 		}
 		return r.Val.(*token), nil
 	}
+}
+
+// gaveUp is the error of a request that did not wait for its token any longer.
+// When its time was over it is the token server that took it.
+func (c *ClientCredentials) gaveUp(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return c.failure(ReasonTimeout, 0, "no answer in time", ctx.Err())
+	}
+	return fmt.Errorf("waiting for a token: %w", ctx.Err())
 }
 
 func (c *ClientCredentials) held() *token {
@@ -242,7 +256,7 @@ func (c *ClientCredentials) ask(ctx context.Context, asked time.Time) (*token, t
 		return t, time.Time{}, nil
 	}
 	lifetime := time.Until(got.Expiry)
-	margin := min(largestMargin, lifetime/marginFraction)
+	margin := min(largestMargin, lifetime/marginFraction+roundedOff, lifetime/2)
 	expiry := asked.Add(lifetime)
 	t.until = expiry.Add(-margin)
 	return t, expiry, nil

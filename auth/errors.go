@@ -109,14 +109,17 @@ func (c *ClientCredentials) statusError(r *oauth2.RetrieveError) *TokenError {
 		status = r.Response.StatusCode
 	}
 	text := fmt.Sprintf("status %d", status)
-	code := c.scrub.text(r.ErrorCode)
+	code, told := c.scrub.text(r.ErrorCode), r.ErrorDescription
 	if isCode(code) {
 		text += ", " + code
 	} else {
+		if told == "" {
+			told = r.ErrorCode // some servers have no code and put a sentence there: "Realm does not exist"
+		}
 		code = ""
 	}
-	if r.ErrorDescription != "" {
-		text += ": " + r.ErrorDescription
+	if told != "" {
+		text += ": " + told
 	}
 	e := c.failure(ReasonStatus, status, text, nil)
 	e.Code = code

@@ -69,7 +69,7 @@ func TestAnswers(t *testing.T) {
 		"created":                   {201, jsonType, `{"access_token":"t"}`, "", "", false, ""},
 		"invalid client":            {401, jsonType, `{"error":"invalid_client","error_description":"Invalid client or Invalid client credentials"}`, ReasonStatus, "invalid_client", true, "Invalid client or Invalid client credentials"},
 		"invalid scope":             {400, jsonType, `{"error":"invalid_scope","error_description":"Invalid scopes: nope"}`, ReasonStatus, "invalid_scope", true, "invalid_scope"},
-		"no realm":                  {404, jsonType, `{"error":"Realm does not exist"}`, ReasonStatus, "", true, "status 404"},
+		"no realm":                  {404, jsonType, `{"error":"Realm does not exist"}`, ReasonStatus, "", true, "status 404: Realm does not exist"},
 		"echo":                      {401, jsonType, echo, ReasonStatus, "invalid_client", true, scrubMark},
 		"echo as the code":          {401, jsonType, `{"error":` + quote(secret) + `}`, ReasonStatus, "", true, "status 401"},
 		"echo in a page":            {400, "text/html", "<h1>" + secret + "</h1>", ReasonStatus, "", true, "status 400"},

@@ -44,9 +44,11 @@ func causeOfItem(v sinks.ItemVerdict) Cause {
 		Text: "item answered " + strconv.Itoa(v.Status) + " " + v.Type}
 }
 
-// credentials tells whether the destination does not accept who we are.
+// credentials tells whether the destination, or what stands before it, does not
+// accept who we are.
 func (c Cause) credentials() bool {
-	return c.Status == http.StatusUnauthorized || c.Status == http.StatusProxyAuthRequired || c.Reason == "token_refused"
+	return c.Status == http.StatusUnauthorized || c.Status == http.StatusProxyAuthRequired ||
+		c.Reason == "token_refused" || c.Reason == "proxy_credentials"
 }
 
 // EventKind names what happened.

@@ -56,9 +56,9 @@ func NewAuthority() (*Authority, error) {
 	return a, nil
 }
 
-// Issue signs a certificate for localhost, as a server or a client, under a common name. The second result is the key,
-// as PKCS #8, and the certificate in PEM.
-func (a *Authority) Issue(name string) (tls.Certificate, []byte, error) {
+// Issue signs a certificate for localhost and further host names, as a server or a client, under a common name. The second
+// result is the key, as PKCS #8, and the certificate in PEM.
+func (a *Authority) Issue(name string, hosts ...string) (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, fmt.Errorf("making a key: %w", err)
@@ -66,7 +66,7 @@ func (a *Authority) Issue(name string) (tls.Certificate, []byte, error) {
 	template := certificate(name)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	template.DNSNames = []string{"localhost"}
+	template.DNSNames = append([]string{"localhost"}, hosts...)
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {

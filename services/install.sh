@@ -44,8 +44,24 @@ fetch_elasticsearch() {
   mv "$(dirname "$(dirname "$(find "$work/unpacked" -path '*/bin/elasticsearch')")")" "$work/home"
 }
 
+# Keycloak augments itself once, so that every start spares that.
+fetch_keycloak() {
+  mvn -B -q -ntp "$dependency:copy" "-DoutputDirectory=$work" \
+    "-Dartifact=org.keycloak:keycloak-quarkus-dist:$1:tar.gz"
+  tar -xzf "$work/keycloak-quarkus-dist-$1.tar.gz" -C "$work"
+  mv "$work/keycloak-$1" "$work/home"
+  "$work/home/bin/kc.sh" build --db=dev-mem --health-enabled=true >"$work/log" 2>&1 || { cat "$work/log" >&2; return 1; }
+}
+
+fetch_toxiproxy() {
+  ../tools/install.sh "$work/home/server" github.com/Shopify/toxiproxy/v2/cmd/server "$1"
+}
+
+# What comes as a Debian package, in the version that Debian has.
+declare -A debian=([nginx]=nginx-light [tinyproxy]=tinyproxy-bin)
+
 services=("$@")
-if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch); fi
+if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch keycloak toxiproxy "${!debian[@]}"); fi
 
 ../tools/require.sh java=default-jre-headless
 major=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.specification.version = //p')
@@ -54,7 +70,12 @@ if ! [ "${major%%.*}" -ge 17 ]; then
   exit 1
 fi
 
+packages=()
 for service in "${services[@]}"; do
+  if [ -n "${debian[$service]:-}" ]; then
+    packages+=("${debian[$service]}")
+    continue
+  fi
   for version in $(versions "$service"); do
     if [ -d "$cache/$service-$version" ]; then continue; fi
     ../tools/require.sh mvn=maven flock=util-linux
@@ -69,4 +90,5 @@ for service in "${services[@]}"; do
     work=
   done
 done
+if [ ${#packages[@]} -gt 0 ]; then ./install-debian.sh "${packages[@]}"; fi
 echo "services are in $cache"

@@ -30,6 +30,10 @@ type KafkaOptions struct {
 	// Authority adds a listener for TLS with SASL and one for TLS with client certificates, and the rule that whoever
 	// comes in through them may do only what was granted.
 	Authority *Authority
+
+	// Proxied adds a listener to each node that is known by the address of a proxy in front of it, which the caller sets up:
+	// one for each node. Behind says where the proxies have to lead.
+	Proxied []string
 }
 
 // Kafka is a running cluster.
@@ -48,6 +52,7 @@ type Node struct {
 	address string   // without security
 	sasl    string   // "" without an Authority
 	mutual  string   // "" without an Authority
+	behind  string   // "" without Proxied
 	process *Process // nil while it does not run
 }
 
@@ -80,7 +85,7 @@ func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
 		return nil, err
 	}
 	count := max(o.Nodes, 1)
-	ports, err := FreePorts(4 * count)
+	ports, err := FreePorts(5 * count)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +101,7 @@ func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
 	}()
 
 	brokers, controllers := ports[:count], ports[count:2*count]
-	sasl, mutual := ports[2*count:3*count], ports[3*count:]
+	sasl, mutual, behind := ports[2*count:3*count], ports[3*count:4*count], ports[4*count:]
 	for i := range count {
 		n := &Node{
 			ID:      int32(i + 1),
@@ -108,6 +113,10 @@ func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
 		if o.Authority != nil {
 			n.sasl, n.mutual = Loopback(sasl[i]), Loopback(mutual[i])
 			maps.Copy(properties, n.security(properties))
+		}
+		if o.Proxied != nil {
+			n.behind = Loopback(behind[i])
+			maps.Copy(properties, proxied(properties, n.behind, o.Proxied[i]))
 		}
 		maps.Copy(properties, o.Properties)
 		if err := n.write(properties, o.Authority); err != nil {
@@ -159,6 +168,15 @@ func (k *Kafka) MutualBrokers() []string {
 		brokers = append(brokers, n.mutual)
 	}
 	return brokers
+}
+
+// Behind returns the addresses to which the proxies of KafkaOptions.Proxied lead.
+func (k *Kafka) Behind() []string {
+	var behind []string
+	for _, n := range k.nodes {
+		behind = append(behind, n.behind)
+	}
+	return behind
 }
 
 // Dir is a folder that the tools can read; it goes with the cluster.

@@ -80,6 +80,13 @@ func (l *Load) Quiet() time.Duration {
 	return l.gaps.longest()
 }
 
+// Count returns how many records were acknowledged so far.
+func (l *Load) Count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acknowledged)
+}
+
 // Written returns what was acknowledged so far.
 func (l *Load) Written() map[Place]string {
 	l.mu.Lock()

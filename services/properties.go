@@ -77,6 +77,15 @@ func (n *Node) security(without map[string]string) map[string]string {
 	}
 }
 
+// proxied adds a listener that is known by the address of a proxy in front of it.
+func proxied(without map[string]string, listener, proxy string) map[string]string {
+	return map[string]string{
+		"listeners":                      without["listeners"] + ",PROXIED://" + listener,
+		"advertised.listeners":           without["advertised.listeners"] + ",PROXIED://" + proxy,
+		"listener.security.protocol.map": without["listener.security.protocol.map"] + ",PROXIED:PLAINTEXT",
+	}
+}
+
 // PlainUser is the one user who signs in by PLAIN, with PlainPassword; those of SCRAM are made on the running node.
 const (
 	PlainUser     = "alice"

@@ -69,6 +69,11 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 	switch {
 	case errors.As(err, &egress) && egress.EgressDenied():
 		v.Kind, v.Reason = Refused, "egress"
+	case errors.As(err, &proxy) && refusesTunnel(proxy.ProxyStatus()): // on the way to the token endpoint as well
+		v.Kind, v.Reason = Refused, "proxy"
+		if status := proxy.ProxyStatus(); status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired {
+			v.Reason = "proxy_credentials"
+		}
 	case errors.As(err, &token) && token.TokenRefused():
 		v.Kind, v.Reason = Refused, "token_refused"
 	case isCertificate(err): // the token endpoint's as well
@@ -79,13 +84,7 @@ func (s *Sink) judgeError(err error, begun bool) Verdict {
 		v.Reason = "dns"
 	case isTimeout(err):
 		v.Reason, v.Poisonable, text = "timeout", begun, textTimeout
-	case errors.As(err, &proxy):
-		v.Reason = "proxy"
-		if status := proxy.ProxyStatus(); status >= 300 && status < 500 &&
-			status != http.StatusRequestTimeout && status != http.StatusTooManyRequests {
-			v.Kind = Refused
-		}
-	case isProxyDial(err):
+	case errors.As(err, &proxy), isProxyDial(err):
 		v.Reason = "proxy"
 	case isTLS(err):
 		v.Reason = "tls"
@@ -107,6 +106,12 @@ func isTimeout(err error) bool {
 	}
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// refusesTunnel tells of a proxy's answer to CONNECT whether quick retries are no
+// use.
+func refusesTunnel(status int) bool {
+	return status >= 300 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
 func isProxyDial(err error) bool {

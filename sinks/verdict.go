@@ -26,8 +26,8 @@ type Verdict struct {
 	Status int // HTTP status of the endpoint, 0 without an answer
 	// Reason is a stable snake_case word for metrics and alerts: "status", "redirect",
 	// "bulk_answer", "bulk_items", "cut_short", "timeout", "reset", "connection", "dns",
-	// "tls", "certificate", "proxy", "egress", "token", "token_refused" or
-	// "interrupted"; empty when delivered. docs/verdicts.md has the table.
+	// "tls", "certificate", "proxy", "proxy_credentials", "egress", "token",
+	// "token_refused" or "interrupted"; empty when delivered. docs/verdicts.md has the table.
 	Reason string
 	// Poisonable: a timeout, a reset or broken answer on an established
 	// connection, or a 5xx other than 503: what a poisonous session may cause.

@@ -129,7 +129,8 @@ func says(part string) func(*situation) bool {
 
 func timedOut(s *situation) bool {
 	var timeout net.Error
-	return errors.Is(s.err, context.DeadlineExceeded) || errors.As(s.err, &timeout) && timeout.Timeout() || s.verdict.Reason == "timeout"
+	return errors.Is(s.err, context.DeadlineExceeded) || errors.As(s.err, &timeout) && timeout.Timeout() || s.verdict.Reason == "timeout" ||
+		s.token != nil && s.token.Timeout()
 }
 
 // clientCertificate: the server refused ours in an alert. Alerts of the other
