@@ -124,15 +124,23 @@ func TestTLS(t *testing.T) {
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
-	bad := map[string]*tls.Config{
-		"without a client certificate": {MinVersion: tls.VersionTLS12, RootCAs: ca.pool},
-		"of an unknown authority":      {MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), Certificates: good.Certificates},
+	bad := map[string]struct {
+		config *tls.Config
+		want   string
+	}{
+		"without a client certificate": {&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca.pool}, "does not accept the client certificate, or asks for one"},
+		"client certificate of another authority": {&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca.pool,
+			Certificates: []tls.Certificate{newAuthority(t).certificate(t)}}, "does not accept the client certificate, or asks for one"},
+		"of an unknown authority": {&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), Certificates: good.Certificates},
+			"not signed by the authority"},
+		"for another name": {&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca.pool, Certificates: good.Certificates, ServerName: "kafka.example"},
+			"for another name"},
 	}
-	for name, config := range bad {
+	for name, test := range bad {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, testOptions(t, connect(t, c, func(o *KafkaOptions) { o.TLS = config })))
+			h := start(t, testOptions(t, connect(t, c, func(o *KafkaOptions) { o.TLS = test.config })))
 			h.until("refused", func() bool { return h.Status().State == StateRefused })
-			if s := h.Status().LastError; !strings.Contains(s, "TLS handshake") {
+			if s := h.Status().LastError; !strings.Contains(s, "TLS handshake") || !strings.Contains(s, test.want) {
 				t.Errorf("last error %q", s)
 			}
 		})

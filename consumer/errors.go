@@ -2,6 +2,8 @@ package consumer
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,7 +87,31 @@ func explain(doing string, err error, topic, group string) *Error {
 	case strings.Contains(err.Error(), "EOF"):
 		e.Hint = "the broker closed the connection; it may ask for TLS or SASL"
 	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "x509: "):
-		e.Kind, e.Hint = ErrCredentials, "the TLS handshake failed"
+		e.Kind, e.Hint = ErrCredentials, "the TLS handshake failed: "+tlsHint(err)
 	}
 	return e
+}
+
+// tlsHint says whose certificate is not accepted and why.
+func tlsHint(err error) string {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &authority):
+		return "the broker's certificate is not signed by the authority that is trusted; is caFile the one of these brokers?"
+	case errors.As(err, &host):
+		return "the broker's certificate is for another name than the one it is reached by"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the broker's certificate has expired or is not valid yet"
+	case errors.As(err, &invalid):
+		return "the broker's certificate is not valid"
+	case errors.As(err, &record):
+		return "the broker does not speak TLS on this port"
+	case strings.Contains(err.Error(), "remote error: tls: ") && strings.Contains(err.Error(), "certificate"):
+		return "the broker does not accept the client certificate, or asks for one; see certFile and keyFile"
+	default:
+		return "version or ciphers do not fit, or something else than the broker answers"
+	}
 }

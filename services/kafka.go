@@ -38,9 +38,10 @@ type KafkaOptions struct {
 
 // Kafka is a running cluster.
 type Kafka struct {
-	dir   string
-	libs  string
-	nodes []*Node
+	version string
+	dir     string
+	libs    string
+	nodes   []*Node
 }
 
 // Node is one broker of a cluster.
@@ -80,6 +81,11 @@ func StartKafka(tb testing.TB, o KafkaOptions) *Kafka {
 
 // OpenKafka formats and starts a cluster and waits until every node is ready. Close ends it.
 func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
+	if o.Version == "" {
+		if o.Version, err = Pin("KAFKA_VERSION"); err != nil {
+			return nil, err
+		}
+	}
 	home, err := Installed("kafka", o.Version)
 	if err != nil {
 		return nil, err
@@ -93,7 +99,7 @@ func OpenKafka(o KafkaOptions) (k *Kafka, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k = &Kafka{dir: dir, libs: filepath.Join(home, "libs", "*")}
+	k = &Kafka{version: o.Version, dir: dir, libs: filepath.Join(home, "libs", "*")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Close())
@@ -177,6 +183,11 @@ func (k *Kafka) Behind() []string {
 		behind = append(behind, n.behind)
 	}
 	return behind
+}
+
+// Version is the cluster's version of Kafka.
+func (k *Kafka) Version() string {
+	return k.version
 }
 
 // Dir is a folder that the tools can read; it goes with the cluster.

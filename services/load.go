@@ -25,6 +25,12 @@ type Load struct {
 // StartLoad produces documents at a rate, document i to partition i modulo their number, each acknowledged by all replicas in sync. Retries do not write twice.
 func StartLoad(tb testing.TB, k *Kafka, topic string, partitions int32, perSecond int) *Load {
 	tb.Helper()
+	return StartLoadAt(tb, k, topic, partitions, perSecond, 0)
+}
+
+// StartLoadAt is StartLoad beginning with another document than 0, for a second load beside or after a first one.
+func StartLoadAt(tb testing.TB, k *Kafka, topic string, partitions int32, perSecond, first int) *Load {
+	tb.Helper()
 	l := &Load{acknowledged: map[Place]string{}}
 	client := Franz(tb, k, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MetadataMinAge(100*time.Millisecond))
@@ -34,7 +40,7 @@ func StartLoad(tb testing.TB, k *Kafka, topic string, partitions int32, perSecon
 		defer close(ended)
 		tick := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer tick.Stop()
-		for i := 0; ; i++ {
+		for i := first; ; i++ {
 			select {
 			case <-ctx.Done():
 				return

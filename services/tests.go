@@ -54,23 +54,41 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-var (
-	sharedKafka      *Kafka
-	startSharedKafka = sync.OnceValue(func() (err error) {
-		if sharedKafka, err = OpenKafka(KafkaOptions{}); err == nil {
-			AtEnd(sharedKafka.Close)
-		}
-		return err
-	})
-)
+var shared struct {
+	mu       sync.Mutex
+	clusters map[string]*Kafka // by version
+}
 
 // SharedKafka returns one node of the pinned version, which all tests of a package use that do no harm to it.
 func SharedKafka(tb testing.TB) *Kafka {
 	tb.Helper()
-	if err := startSharedKafka(); err != nil {
+	return SharedKafkaOf(tb, "")
+}
+
+// SharedKafkaOf returns the shared node of a version; "" is the pinned one.
+func SharedKafkaOf(tb testing.TB, version string) *Kafka {
+	tb.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if version == "" {
+		var err error
+		if version, err = Pin("KAFKA_VERSION"); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if k := shared.clusters[version]; k != nil {
+		return k
+	}
+	k, err := OpenKafka(KafkaOptions{Version: version})
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return sharedKafka
+	AtEnd(k.Close)
+	if shared.clusters == nil {
+		shared.clusters = map[string]*Kafka{}
+	}
+	shared.clusters[version] = k
+	return k
 }
 
 // Context ends with the test, or when patience does.
@@ -111,10 +129,15 @@ func Franz(tb testing.TB, k *Kafka, opts ...kgo.Opt) *kgo.Client {
 	return client
 }
 
+// TopicName returns the name of the test as the name of a topic.
+func TopicName(tb testing.TB) string {
+	return strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name())
+}
+
 // NewTopic creates a topic named after the test.
 func NewTopic(tb testing.TB, k *Kafka, partitions int32, config map[string]*string) string {
 	tb.Helper()
-	topic := strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name())
+	topic := TopicName(tb)
 	admin := kadm.NewClient(Franz(tb, k))
 	created, err := admin.CreateTopic(Context(tb), partitions, -1, config, topic)
 	if err != nil {

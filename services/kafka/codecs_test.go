@@ -27,8 +27,9 @@ var codecs = []struct {
 	{"zstd", kafka.Zstd},
 }
 
-func TestGoEncodedBatchesAreRead(t *testing.T) {
-	k := services.SharedKafka(t)
+func TestGoEncodedBatchesAreRead(t *testing.T) { everyShared(t, goEncoded) }
+
+func goEncoded(t *testing.T, k *services.Kafka) {
 	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
 	for _, codec := range codecs {
 		t.Run(codec.name, func(t *testing.T) {
@@ -60,8 +61,9 @@ func TestGoEncodedBatchesAreRead(t *testing.T) {
 }
 
 // TestJavaEncodedBatchesAreRead is for the framing of Kafka's own producer, which differs from Go's in snappy and lz4.
-func TestJavaEncodedBatchesAreRead(t *testing.T) {
-	k := services.SharedKafka(t)
+func TestJavaEncodedBatchesAreRead(t *testing.T) { everyShared(t, javaEncoded) }
+
+func javaEncoded(t *testing.T, k *services.Kafka) {
 	connection := services.Connect(t, consumer.KafkaOptions{Brokers: k.Brokers()})
 	admin := kadm.NewClient(services.Franz(t, k))
 
@@ -80,10 +82,13 @@ func TestJavaEncodedBatchesAreRead(t *testing.T) {
 		t.Run(codec.name, func(t *testing.T) {
 			const records = 3000
 			topic := services.NewTopic(t, k, 1, nil)
+			properties := "--command-property"
+			if strings.HasPrefix(k.Version(), "3.") {
+				properties = "--producer-props"
+			}
 			_, err := k.Tool(services.Context(t), "org.apache.kafka.tools.ProducerPerformance",
-				"--bootstrap-server", k.Brokers()[0], "--topic", topic, "--num-records", fmt.Sprint(records),
-				"--throughput", "-1", "--payload-file", name,
-				"--command-property", "compression.type="+codec.name, "acks=all", "linger.ms=20")
+				"--topic", topic, "--num-records", fmt.Sprint(records), "--throughput", "-1", "--payload-file", name,
+				properties, "bootstrap.servers="+k.Brokers()[0], "compression.type="+codec.name, "acks=all", "linger.ms=20")
 			if err != nil {
 				t.Fatal(err)
 			}

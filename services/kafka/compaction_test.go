@@ -18,9 +18,10 @@ import (
 
 // TestCompactedTopicIsReadAcrossItsHoles reads what compaction has left over: holes within batches and batches that are
 // empty.
-func TestCompactedTopicIsReadAcrossItsHoles(t *testing.T) {
+func TestCompactedTopicIsReadAcrossItsHoles(t *testing.T) { everyShared(t, compacted) }
+
+func compacted(t *testing.T, k *services.Kafka) {
 	const records, keys, size = 6000, 150, 1200
-	k := services.SharedKafka(t)
 	ctx := services.Context(t)
 	topic := services.NewTopic(t, k, 1, map[string]*string{
 		"cleanup.policy":            kadm.StringPtr("compact"),

@@ -14,9 +14,10 @@ import (
 
 // TestMembersShareTheirPartitions lets a second and a third member come and go under load. Partitions that stay with a
 // member stay without a break, and together the members read everything.
-func TestMembersShareTheirPartitions(t *testing.T) {
+func TestMembersShareTheirPartitions(t *testing.T) { everyShared(t, membersShare) }
+
+func membersShare(t *testing.T, k *services.Kafka) {
 	const partitions = 6
-	k := services.SharedKafka(t)
 	topic := services.NewTopic(t, k, partitions, nil)
 	admin := kadm.NewClient(services.Franz(t, k))
 	l := services.StartLoad(t, k, topic, partitions, 200)

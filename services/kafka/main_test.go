@@ -21,3 +21,9 @@ func everyVersion(t *testing.T, test func(t *testing.T, version string)) {
 		t.Run(version, func(t *testing.T) { test(t, version) })
 	}
 }
+
+// everyShared runs a test against the shared node of each version.
+func everyShared(t *testing.T, test func(t *testing.T, k *services.Kafka)) {
+	t.Helper()
+	everyVersion(t, func(t *testing.T, version string) { test(t, services.SharedKafkaOf(t, version)) })
+}

@@ -15,9 +15,10 @@ import (
 
 // TestOnlyCommittedRecordsAreRead interleaves two transactional producers and a plain one on the same partitions. Batches
 // of every size stand beside each other, the committed, the aborted and the markers, and the topic ends with an abort.
-func TestOnlyCommittedRecordsAreRead(t *testing.T) {
+func TestOnlyCommittedRecordsAreRead(t *testing.T) { everyShared(t, onlyCommitted) }
+
+func onlyCommitted(t *testing.T, k *services.Kafka) {
 	const partitions, rounds = 2, 30
-	k := services.SharedKafka(t)
 	ctx := services.Context(t)
 	topic := services.NewTopic(t, k, partitions, nil)
 	admin := kadm.NewClient(services.Franz(t, k))
