@@ -26,6 +26,7 @@ type Reading struct {
 
 	LettersFail bool   // dead letters cannot be written
 	OutOfRange  int64  // positions that were not in the log, counter
+	Skipped     int64  // records that were deleted before they were read, counter
 	Corrupt     int64  // tries to read a batch that cannot be read, counter
 	Trouble     string // why a partition is not read; also what passes by itself
 	TokenFails  bool   // the last fetch of a token brought none
@@ -59,7 +60,7 @@ func (r *Reading) signals(now time.Time, last *Reading) []Signal {
 		add(Signal{Cleared: true}, LettersUnwritable)
 	}
 	if r.OutOfRange > last.OutOfRange {
-		add(Signal{Error: "the position of a partition was not in the log"}, OutOfRange)
+		add(Signal{Error: "the position of a partition was not in the log", Lost: max(r.Skipped-last.Skipped, 0)}, OutOfRange)
 	}
 	if r.Corrupt > last.Corrupt || r.Trouble == "" {
 		add(Signal{Cleared: r.Trouble == "", Error: r.Trouble}, Unreadable)

@@ -206,3 +206,26 @@ func TestTrackerForgets(t *testing.T) {
 		t.Errorf("%d alerts and %d readings are left", len(tracker.alerts), len(tracker.readings))
 	}
 }
+
+// TestWhatWasSkippedIsLost counts the records that Kafka deleted before they were read, until the alert is over.
+func TestWhatWasSkippedIsLost(t *testing.T) {
+	tracker := NewTracker()
+	for _, s := range []struct {
+		after               time.Duration
+		outOfRange, skipped int64
+		state               State
+		lost                int64
+	}{
+		{0, 1, 40, Opened, 40},
+		{time.Minute, 2, 45, "", 0},
+		{2 * time.Hour, 2, 45, Resolved, 45},
+		{3 * time.Hour, 1, 3, Opened, 3}, // the process was started again, and its counters with it
+	} {
+		told := tracker.Read(noon.Add(s.after), shop(func(r *Reading) { r.OutOfRange, r.Skipped = s.outOfRange, s.skipped }))
+		switch {
+		case s.state == "" && len(told) == 0:
+		case len(told) != 1 || told[0].State != s.state || told[0].Lost != s.lost:
+			t.Errorf("after %s: told %+v, want %q with %d lost", s.after, told, s.state, s.lost)
+		}
+	}
+}

@@ -248,7 +248,7 @@ func (a *alarm) readings(context.Context) []alerts.Reading {
 			Environment: s.Environment, Sink: s.Sink, Waiting: -1,
 			// Between two generations a member may have nothing for a moment.
 			Idle:    len(s.Member.Partitions) == 0 && (s.Member.State == consumer.StateStable || s.Fatal != ""),
-			Holding: s.State == dispatcher.Held, Delivered: s.LastSuccess, OutOfRange: s.Member.OutOfRange,
+			Holding: s.State == dispatcher.Held, Delivered: s.LastSuccess, OutOfRange: s.Member.OutOfRange, Skipped: s.Member.Skipped,
 			Corrupt: s.Member.Corrupt, TokenFails: s.Tokens.LastError != "", Stopped: s.Fatal,
 		}
 		r.LettersFail = r.Holding && s.Cause.Reason == "dead_letters"

@@ -345,7 +345,7 @@ func TestReadings(t *testing.T) {
 	well.Member.Partitions = []consumer.PartitionStatus{{HighWatermark: 100, Lag: 30}, {HighWatermark: -1}, {HighWatermark: 5, Lag: 5}}
 	ill := dispatcher.SinkStatus{Fatal: "fenced"}
 	ill.Environment, ill.Sink, ill.State, ill.Cause.Reason = "default", "silent", dispatcher.Held, "dead_letters"
-	ill.Member.OutOfRange, ill.Member.Corrupt, ill.Tokens.LastError = 2, 3, "no token"
+	ill.Member.OutOfRange, ill.Member.Skipped, ill.Member.Corrupt, ill.Tokens.LastError = 2, 20, 3, "no token"
 	torn := well
 	torn.Member.Partitions = []consumer.PartitionStatus{{HighWatermark: -1}, {HighWatermark: -1, Trouble: "checksum"}}
 	joining, spare := dispatcher.SinkStatus{}, dispatcher.SinkStatus{}
@@ -359,7 +359,7 @@ func TestReadings(t *testing.T) {
 	a.certs.found["loud"] = alerts.Certificate{Whose: "the endpoint's", Until: now}
 	want := []alerts.Reading{
 		{Environment: "default", Sink: "loud", Waiting: 35, Delivered: now, Certificates: []alerts.Certificate{{Whose: "the endpoint's", Until: now}}},
-		{Environment: "default", Sink: "silent", Silent: true, Waiting: -1, Idle: true, Holding: true, LettersFail: true, OutOfRange: 2, Corrupt: 3,
+		{Environment: "default", Sink: "silent", Silent: true, Waiting: -1, Idle: true, Holding: true, LettersFail: true, OutOfRange: 2, Skipped: 20, Corrupt: 3,
 			TokenFails: true, Stopped: "fenced"},
 		{Environment: "default", Sink: "loud", Waiting: -1, Delivered: now, Trouble: "checksum", Certificates: []alerts.Certificate{{Whose: "the endpoint's", Until: now}}},
 		{Environment: "default", Sink: "joining", Waiting: -1, Holding: true},

@@ -37,6 +37,7 @@ type counters struct {
 	aborted    atomic.Int64 // records
 	tooLarge   atomic.Int64 // records
 	outOfRange atomic.Int64
+	skipped    atomic.Int64 // offsets that were deleted before they were read
 	corrupt    atomic.Int64
 }
 

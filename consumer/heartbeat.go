@@ -11,6 +11,9 @@ import (
 // heartbeatTimeout leaves time for a second try within a session.
 const heartbeatTimeout = 5 * time.Second
 
+// firstHeartbeat is the pause before the first heartbeat of a generation; it grows to the usual one.
+const firstHeartbeat = 100 * time.Millisecond
+
 // heartbeat tells the coordinator that the member lives and returns its code.
 func (m *Member) heartbeat(ctx context.Context) (int16, error) {
 	m.mu.Lock()

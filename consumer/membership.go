@@ -281,7 +281,10 @@ func (m *Member) keep(ctx context.Context, revoked []Claim) error {
 	}
 	finished := done
 	retry := backoff{first: min(100*time.Millisecond, m.o.Heartbeat), most: m.o.Heartbeat}
-	pause := m.o.Heartbeat
+	// The partitions that this member waits for come with the next round, which begins as soon as their owners have let
+	// go. A heartbeat is what tells of it, so the first ones are quick.
+	usual := min(firstHeartbeat, m.o.Heartbeat)
+	pause := usual
 	var rejoin bool
 	for {
 		t := time.NewTimer(pause)
@@ -319,7 +322,8 @@ func (m *Member) keep(ctx context.Context, revoked []Claim) error {
 		}
 		m.setTrouble(nil)
 		retry.reset()
-		pause = m.o.Heartbeat
+		usual = min(2*usual, m.o.Heartbeat)
+		pause = usual
 		if rejoin && finished == nil {
 			return nil
 		}

@@ -61,6 +61,7 @@ func (r *reader) resetTo(ctx context.Context, w wanted, start, end int64) {
 		p = m.claimLocked(p.claim.Partition)
 		p.leader, p.marked = w.part.leader, start // the group's offset is worthless: the new one is committed soon
 	} else {
+		m.count.skipped.Add(n.Skipped)
 		// An empty fetch moves the reader's own position on.
 		empty = &handing{part: p, fetch: &Fetch{claim: p.claim, reading: p.reading, next: start, end: start, high: end}}
 		p.handing++

@@ -61,6 +61,7 @@ type Status struct {
 	Aborted        int64 // records of aborted transactions passed over
 	TooLarge       int64 // records reported without their value
 	OutOfRange     int64
+	Skipped        int64 // offsets that were deleted before they were read
 	Corrupt        int64 // batches, each try counted
 	Held           int64 // bytes that are fetched and not released, or asked for
 	Generation     int32
@@ -97,7 +98,7 @@ func (m *Member) Status() Status {
 		CommitsBehind: m.behindLocked(now),
 		Records:       m.count.records.Load(), Bytes: m.count.bytes.Load(), ControlBatches: m.count.control.Load(),
 		Aborted: m.count.aborted.Load(), TooLarge: m.count.tooLarge.Load(),
-		OutOfRange: m.count.outOfRange.Load(), Corrupt: m.count.corrupt.Load(),
+		OutOfRange: m.count.outOfRange.Load(), Skipped: m.count.skipped.Load(), Corrupt: m.count.corrupt.Load(),
 	}
 	if m.share != nil {
 		s.Held = m.share.holding()

@@ -164,8 +164,8 @@ func TestPositionBeforeTheLog(t *testing.T) {
 	if seen := h.untilRecords(1); seen[0].Offset != 20 || seen[0].Epoch != 1 {
 		t.Errorf("read %+v, want offset 20 of the same claim", seen[0])
 	}
-	if h.Status().OutOfRange != 1 {
-		t.Errorf("counted %d", h.Status().OutOfRange)
+	if s := h.Status(); s.OutOfRange != 1 || s.Skipped != 10 {
+		t.Errorf("counted %d with %d skipped, want 1 with 10", s.OutOfRange, s.Skipped)
 	}
 }
 

@@ -56,7 +56,7 @@ func busy(id string) dispatcher.SinkStatus {
 	}
 	s.Member = consumer.Status{
 		State: consumer.StateStable, Generation: 4, Throttled: 1500 * time.Millisecond, Rebalances: 3, CommitFailures: 2,
-		Bytes: 300_000, Aborted: 1, TooLarge: 2, OutOfRange: 3, Corrupt: 4, Held: 1000, CommitsBehind: true,
+		Bytes: 300_000, Aborted: 1, TooLarge: 2, OutOfRange: 3, Skipped: 30, Corrupt: 4, Held: 1000, CommitsBehind: true,
 		Partitions: []consumer.PartitionStatus{
 			{
 				Claim: consumer.Claim{Partition: 0, Epoch: 1}, Position: 120, Committed: 80, HighWatermark: 125, Lag: 45,

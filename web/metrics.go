@@ -91,6 +91,7 @@ var (
 	descFetchHeld     = desc("kafka_fetched_bytes_held", "Fetched bytes in memory.", "environment", "sink")
 	descAborted       = desc("kafka_aborted_records_total", "Records of aborted transactions, passed over.", "environment", "sink")
 	descOutOfRange    = desc("kafka_out_of_range_total", "Positions that were not in the log.", "environment", "sink")
+	descSkipped       = desc("kafka_skipped_records_total", "Offsets that Kafka deleted before they were read.", "environment", "sink")
 	descCorrupt       = desc("kafka_corrupt_batches_total", "Record batches that could not be read, each try.", "environment", "sink")
 	descTooLargeTotal = desc("kafka_records_too_large_total", "Records larger than the largest session.", "environment", "sink")
 )
@@ -242,6 +243,7 @@ func (e emitter) kafka(s *dispatcher.SinkStatus, now time.Time) {
 	e.gauge(descFetchHeld, float64(m.Held))
 	e.count(descAborted, m.Aborted)
 	e.count(descOutOfRange, m.OutOfRange)
+	e.count(descSkipped, m.Skipped)
 	e.count(descCorrupt, m.Corrupt)
 	e.count(descTooLargeTotal, m.TooLarge)
 }
