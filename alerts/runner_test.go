@@ -364,3 +364,30 @@ func TestMetricsLint(t *testing.T) {
 		t.Errorf("%v, %v, %d families", problems, err, len(families))
 	}
 }
+
+// Others are told what is open; the ones that stay go on, the ones that go end.
+func TestRunnerUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stays, goes, joins := newWorld(), &sketch{}, &sketch{}, &sketch{}
+		r := NewRunner(Options{Poll: w.poll, Notifiers: []Notifier{stays, goes}})
+		defer running(r)()
+		synctest.Wait()
+		r.Signal(Signal{Key: Key{Environment: "default", Sink: "shop", Cause: DeliveryFailed}, Error: "no"})
+		synctest.Wait()
+		r.Use([]Notifier{stays, joins})
+		synctest.Wait()
+		w.set(func(r *Reading) { r.Delivered = time.Now() })
+		time.Sleep(2 * pollEvery)
+		synctest.Wait()
+		const opened, resolved = "open delivery_failed waiting=70", "resolved delivery_failed waiting=70"
+		for name, c := range map[string]struct{ got, want string }{
+			"one that stays": {stays.all(), opened + ", " + resolved},
+			"one that goes":  {goes.all(), opened},
+			"one that joins": {joins.all(), opened + ", " + resolved},
+		} {
+			if c.got != c.want {
+				t.Errorf("%s was told %q, want %q", name, c.got, c.want)
+			}
+		}
+	})
+}

@@ -22,7 +22,7 @@ type source struct {
 	limit int64
 }
 
-// Digest identifies what was in the files, one way or the other.
+// Digest identifies what is in the files.
 type Digest [sha256.Size]byte
 
 func digestOf(data []byte, readable bool) [sha256.Size]byte {
