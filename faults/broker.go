@@ -119,3 +119,34 @@ func (b *broker) end(name string) (int64, bool) {
 	}
 	return sum, true
 }
+
+// whole tells whether a group has so many members, and these all partitions.
+func (b *broker) whole(group string, members int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cluster == nil {
+		return false
+	}
+	info := b.cluster.GroupInfo(group)
+	return info != nil && info.State == "Stable" && len(info.Members) == members && info.NumAssigned() == partitions
+}
+
+// move gives every group another coordinator, and every partition another
+// leader.
+func (b *broker) move() {
+	if cluster := b.running(); cluster != nil {
+		cluster.RehashCoordinators()
+		cluster.ShufflePartitionLeaders()
+	}
+}
+
+// trim deletes what lies before the offsets.
+func (b *broker) trim(before map[int32]int64) {
+	cluster := b.running()
+	if cluster == nil {
+		return
+	}
+	for partition, offset := range before {
+		_ = cluster.DeleteRecords(topic, partition, offset) // it is only for the disk
+	}
+}

@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"sessionexport/demo"
 )
 
 // killCustom bounds what may be on its way when it is killed.
-var killCustom = map[string]string{"maxSessions": "25", "maxInFlight": "2"}
+var killCustom = map[string]string{"maxSessions": strconv.Itoa(killBatch), "maxInFlight": strconv.Itoa(killInFlight)}
+
+const (
+	killBatch    = 25
+	killInFlight = 2
+)
 
 // poisonous makes the first sink refuse each third body for good, by its size:
 // the program halves it, and now and then a session is refused alone as well
@@ -36,10 +42,12 @@ func kills(ctx context.Context, c *campaign, seed uint64) (r result, err error) 
 	defer s.close()
 	r.what, r.times = "kills", times
 	s.trouble(s.poisonous())
-	return r, s.kills(ctx, times, &r)
+	return r, s.kills(ctx, times, &r, func() error { return pause(ctx, time.Duration(s.rnd.Int64N(int64(2500*time.Millisecond)))) })
 }
 
-func (s *stand) kills(ctx context.Context, times int, r *result) error {
+// kills kills the program again and again; each life lasts for as long as the
+// moment takes to come.
+func (s *stand) kills(ctx context.Context, times int, r *result, moment func() error) error {
 	s.startLoad()
 	var killed time.Time
 	early := 0
@@ -48,7 +56,7 @@ func (s *stand) kills(ctx context.Context, times int, r *result) error {
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Duration(s.rnd.Int64N(int64(2500*time.Millisecond)))); err != nil {
+		if err := moment(); err != nil {
 			return err
 		}
 		if !p.running() {
@@ -113,7 +121,12 @@ func (c *campaign) control(ctx context.Context, seed uint64, binary string, bug 
 	// A receiver that is too slow, so that at any moment sessions have been read and not delivered.
 	s.trouble(func(demo.Arrival) demo.Misbehaviour { return demo.Misbehaviour{Delay: 400 * time.Millisecond} })
 	var of result
-	if err := s.kills(ctx, c.choose(4, 8), &of); err != nil {
+	first := s.sinks[0]
+	err = s.kills(ctx, c.choose(3, 8), &of, func() error { // something was committed in this life
+		before := s.committed(first)
+		return until(ctx, "something is committed", func() (bool, error) { return s.committed(first) > before, nil })
+	})
+	if err != nil {
 		return err
 	}
 	found := of.count.check()

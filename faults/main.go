@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,12 +20,24 @@ type scenario struct {
 	name  string // for -only
 	fault string // as the table names it
 	short bool   // it is part of the shortened campaign
+	apart bool   // it runs only when it is named
 	run   func(ctx context.Context, c *campaign, seed uint64) (result, error)
 }
 
 var scenarios = []scenario{
-	{"kill", "SIGKILL at random moments", true, kills},
-	{"control", "control: a planted bug", true, control},
+	{"kill", "SIGKILL at random moments", true, false, kills},
+	{"group", "three instances: SIGKILL, SIGSTOP for longer than a session, joins", true, false, groups},
+	{"restart", "all brokers restart", true, false, restarts},
+	{"silence", "brokers accept and never answer", true, false, silences},
+	{"move", "coordinators and leaders move", true, false, moves},
+	{"outage", "endpoints down, then back with a backlog", true, false, outage},
+	{"tokens", "token server down", true, false, tokens},
+	{"log", "file-size limit on the log", true, false, logLimit},
+	{"descriptors", "file descriptors exhausted", true, false, descriptors},
+	{"memory", "GOMEMLIMIT of 10 MiB", true, false, memory},
+	{"reload", "a changed configuration every 200 ms", true, false, reloads},
+	{"control", "control: a planted bug", true, false, control},
+	{"soak", "soak: random faults at 80 % of the maximum rate", false, true, soak},
 }
 
 // campaign is one run of some scenarios.
@@ -32,6 +45,8 @@ type campaign struct {
 	short  bool
 	dir    string // of what is built
 	binary string
+	soak   time.Duration
+	atOnce int // scenarios that run beside each other
 }
 
 // choose is a number of the shortened campaign, or of the whole one.
@@ -54,18 +69,20 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "seed of the schedules") //nolint:gosec // positive
 	short := flag.Bool("short", false, "the shortened campaign")
 	binary := flag.String("binary", "", "the program; default: built from this module")
+	length := flag.Duration("soak", 10*time.Minute, "how long the soak lasts, which runs when -only names it")
+	atOnce := flag.Int("at-once", 3, "scenarios that run beside each other: most of their time they wait")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *only, *seed, *short, *binary); err != nil {
+	if err := run(ctx, *only, *seed, campaign{short: *short, binary: *binary, soak: *length, atOnce: *atOnce}); err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string, seed uint64, short bool, binary string) error {
-	chosen, err := choose(only, short)
+func run(ctx context.Context, only string, seed uint64, c campaign) error {
+	chosen, err := choose(only, c.short)
 	if err != nil {
 		return err
 	}
@@ -74,35 +91,36 @@ func run(ctx context.Context, only string, seed uint64, short bool, binary strin
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if binary == "" {
-		if binary, err = build(ctx, dir, "session-export", nil); err != nil {
+	c.dir = dir
+	if c.binary == "" {
+		if c.binary, err = build(ctx, dir, "session-export", nil); err != nil {
 			return err
 		}
 	}
-	c := &campaign{short: short, dir: dir, binary: binary}
+	all := make([]played, len(chosen))
+	var turns sync.WaitGroup
+	turn := make(chan struct{}, max(c.atOnce, 1))
+	for i, one := range chosen {
+		turns.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			if ctx.Err() == nil {
+				all[i] = c.play(ctx, one, seed)
+			}
+		})
+	}
+	turns.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err() //nolint:wrapcheck // known to all
+	}
 	var rows, failed []string
-	for _, one := range chosen {
-		fmt.Printf("%s  %s: seed %d\n", time.Now().UTC().Format(time.TimeOnly), one.name, seed)
-		began := time.Now()
-		r, err := one.run(ctx, c, seed)
-		if err == nil {
-			err = r.count.check()
+	for i, p := range all {
+		if p.failed {
+			failed = append(failed, chosen[i].name)
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if p.row != "" {
+			rows = append(rows, p.row)
 		}
-		if err != nil {
-			failed = append(failed, one.name)
-			fmt.Printf("          FAILED: %v\n", err)
-		}
-		for _, n := range r.notes {
-			fmt.Printf("          %s\n", n)
-		}
-		if r.count.sinks != nil {
-			fmt.Printf("          %s\n", r.count)
-			rows = append(rows, r.row(one.fault, seed))
-		}
-		fmt.Printf("          %.0f s\n", time.Since(began).Seconds())
 	}
 	fmt.Printf("\n%s\n%s\n", tableHead, strings.Join(rows, "\n"))
 	if failed != nil {
@@ -111,12 +129,42 @@ func run(ctx context.Context, only string, seed uint64, short bool, binary strin
 	return nil
 }
 
+// played is what became of a scenario.
+type played struct {
+	row    string // of the table; "" for none
+	failed bool
+}
+
+// play runs a scenario and tells of it.
+func (c *campaign) play(ctx context.Context, one scenario, seed uint64) (p played) {
+	began := time.Now()
+	r, err := one.run(ctx, c, seed)
+	if err == nil {
+		err = r.count.check()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s, seed %d, %.0f s\n", time.Now().UTC().Format(time.TimeOnly), one.name, seed, time.Since(began).Seconds())
+	if err != nil {
+		p.failed = true
+		fmt.Fprintf(&b, "          FAILED: %v\n", err)
+	}
+	for _, n := range r.notes {
+		fmt.Fprintf(&b, "          %s\n", n)
+	}
+	if r.count.sinks != nil {
+		fmt.Fprintf(&b, "          %s\n", r.count)
+		p.row = r.row(one.fault, seed)
+	}
+	fmt.Print(b.String())
+	return p
+}
+
 // choose returns the scenarios with the names, or all of them.
 func choose(only string, short bool) ([]scenario, error) {
 	var out []scenario
 	if only == "" {
 		for _, s := range scenarios {
-			if s.short || !short {
+			if !s.apart && (s.short || !short) {
 				out = append(out, s)
 			}
 		}

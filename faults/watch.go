@@ -18,8 +18,8 @@ import (
 
 const (
 	tick     = 50 * time.Millisecond
-	patience = 3 * time.Minute // far beyond what anything takes, on a busy machine
-	stall    = 2 * time.Minute // without any progress after the last session
+	patience = 5 * time.Minute // far beyond what anything takes, on a busy machine
+	stall    = 3 * time.Minute // without any progress after the last session
 )
 
 // pause waits, or returns the context's error.
@@ -57,8 +57,13 @@ func sorted(ds []time.Duration) []time.Duration { return slices.Sorted(slices.Va
 // watch looks at what is delivered and not committed, all the time: it is what
 // a fault may deliver again.
 func (s *stand) watch(ctx context.Context) {
+	trimmed := time.Now()
 	for pause(ctx, tick) == nil {
 		s.sample()
+		if s.trim && time.Since(trimmed) > trimEvery {
+			s.trimmed()
+			trimmed = time.Now()
+		}
 	}
 }
 
