@@ -70,6 +70,10 @@ check-faults: ## The shortened campaign of faults.
 faults: ## The whole campaign of faults, as a table (FAULTS='-only kill -seed 7').
 	go run ./faults $(FAULTS)
 
+.PHONY: soak
+soak: ## Ten minutes at 80 % of the maximum rate with random faults: memory and goroutines flat.
+	go run ./faults -only soak $(FAULTS)
+
 .PHONY: services-install
 services-install: ## Fetch the real services into the cache.
 	services/install.sh

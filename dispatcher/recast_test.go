@@ -59,7 +59,11 @@ func TestRandomSwaps(t *testing.T) {
 	}
 	unheard := 0
 	for seed := range uint64(n) {
-		unheard += schedule(t, seed, true)
+		unheard += schedule(t, seed, func(w *world, own *rand.Rand) {
+			for range 1 + own.IntN(20) {
+				w.after(time.Duration(own.IntN(3600))*time.Second, func() { w.swap(own) })
+			}
+		})
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -22,6 +22,7 @@ import (
 type world struct {
 	t     testing.TB
 	now   time.Time
+	skew  time.Duration // of the machine's clock
 	m     *machine
 	rnd   *rand.Rand
 	queue happenings
@@ -123,6 +124,9 @@ func (w *world) after(d time.Duration, do func()) {
 	heap.Push(&w.queue, happening{at: w.now.Add(d), seq: w.seq, do: do})
 }
 
+// clock is what the machine is told that it is.
+func (w *world) clock() time.Time { return w.now.Add(w.skew) }
+
 // produce appends session id to a partition.
 func (w *world) produce(partition int32, id int) {
 	w.raw(partition, id, fmt.Sprintf(`{"tenantId":"t","userSessionId":"%d","startTime":%d}`, id, id))
@@ -166,12 +170,12 @@ func (w *world) feed() {
 				if v := w.topic[p][at]; v != "" {
 					r.Value = []byte(v)
 				}
-				w.m.record(w.now, c, &r)
+				w.m.record(w.clock(), c, &r)
 				w.position[p]++
 				moved = true
 			}
 			w.m.read(c, w.position[p])
-			w.m.tick(w.now)
+			w.m.tick(w.clock())
 		}
 	}
 	w.settled()
@@ -182,11 +186,11 @@ func (w *world) feed() {
 func (w *world) settled() {
 	w.t.Helper()
 	m := w.m
-	if at := m.wake(w.now); !at.IsZero() && !at.After(w.now) {
+	if at := m.wake(w.clock()); !at.IsZero() && !at.After(w.clock()) {
 		return // a tick is due anyway
 	}
 	sent, writing := len(w.sent), len(m.letters.writing)
-	m.tick(w.now)
+	m.tick(w.clock())
 	if len(w.sent) != sent || len(m.letters.writing) != writing {
 		w.t.Fatalf("%v: a second tick sent %d and wrote %d: the first one left work undone", w.now.Sub(worldStart), len(w.sent)-sent, len(m.letters.writing))
 	}
@@ -197,7 +201,7 @@ func (w *world) settled() {
 	filling, raise := m.batcher, m.raiseAt
 	m.batcher, m.raiseAt = batcher.New(worldFormat{}, m.limits, 0), time.Time{}
 	defer func() { m.batcher, m.raiseAt = filling, raise }()
-	if m.wake(w.now).IsZero() {
+	if m.wake(w.clock()).IsZero() {
 		w.t.Fatalf("%v: %d batches and %d letters wait, nothing is on its way and nothing will wake the machine",
 			w.now.Sub(worldStart), len(m.queue), len(m.letters.waiting))
 	}
@@ -211,7 +215,10 @@ func (w *world) run(most time.Duration) {
 		if steps > 2_000_000 {
 			w.t.Fatal("the world does not come to rest")
 		}
-		next := w.m.wake(w.now)
+		next := w.m.wake(w.clock())
+		if !next.IsZero() {
+			next = next.Add(-w.skew)
+		}
 		if len(w.queue) > 0 && (next.IsZero() || !w.queue[0].at.After(next)) {
 			h := heap.Pop(&w.queue).(happening)
 			if h.at.After(end) {
@@ -226,7 +233,7 @@ func (w *world) run(most time.Duration) {
 			if next.After(w.now) {
 				w.now = next
 			}
-			w.m.tick(w.now)
+			w.m.tick(w.clock())
 		} else {
 			break
 		}
@@ -270,7 +277,7 @@ func (w *world) send(a *attempt) {
 			}
 		}
 		if w.m == m { // otherwise the process was killed
-			m.verdict(w.now, a, v)
+			m.verdict(w.clock(), a, v)
 		}
 	})
 }
@@ -288,7 +295,7 @@ func (w *world) write(ls []deadletter.Letter) {
 			}
 		}
 		if w.m == m {
-			m.written(w.now, err)
+			m.written(w.clock(), err)
 		}
 	})
 }

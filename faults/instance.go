@@ -41,7 +41,7 @@ func startInstance(o instanceOptions) (*instance, error) {
 	if o.limits != "" {
 		args = append([]string{"sh", "-c", o.limits + `; exec "$@"`, "sh"}, args...)
 	}
-	p.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the caller's program; it outlives contexts until it is killed
+	p.cmd = exec.Command(args[0], args[1:]...)
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "SESSION_EXPORT_") {
 			p.cmd.Env = append(p.cmd.Env, e)

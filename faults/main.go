@@ -34,7 +34,7 @@ var scenarios = []scenario{
 	{"tokens", "token server down", true, false, tokens},
 	{"log", "file-size limit on the log", true, false, logLimit},
 	{"descriptors", "file descriptors exhausted", true, false, descriptors},
-	{"memory", "GOMEMLIMIT of 10 MiB", true, false, memory},
+	{"memory", "GOMEMLIMIT of 4 MiB", true, false, memory},
 	{"reload", "a changed configuration every 200 ms", true, false, reloads},
 	{"control", "control: a planted bug", true, false, control},
 	{"soak", "soak: random faults at 80 % of the maximum rate", false, true, soak},
@@ -66,7 +66,7 @@ func (c *campaign) stand(o standOptions) (*stand, error) {
 
 func main() {
 	only := flag.String("only", "", "names of scenarios, with commas between them; default all")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "seed of the schedules") //nolint:gosec // positive
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "seed of the schedules")
 	short := flag.Bool("short", false, "the shortened campaign")
 	binary := flag.String("binary", "", "the program; default: built from this module")
 	length := flag.Duration("soak", 10*time.Minute, "how long the soak lasts, which runs when -only names it")
@@ -111,7 +111,7 @@ func run(ctx context.Context, only string, seed uint64, c campaign) error {
 	}
 	turns.Wait()
 	if ctx.Err() != nil {
-		return ctx.Err() //nolint:wrapcheck // known to all
+		return ctx.Err() // known to all
 	}
 	var rows, failed []string
 	for i, p := range all {

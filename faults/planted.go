@@ -43,7 +43,7 @@ func build(ctx context.Context, dir, name string, bug *plant) (string, error) {
 		}
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "sessionexport/cmd/session-export")...) //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(ctx, "go", append(args, "sessionexport/cmd/session-export")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the program: %w\n%s", err, out)
 	}
@@ -52,7 +52,7 @@ func build(ctx context.Context, dir, name string, bug *plant) (string, error) {
 
 // overlay writes the changed copy and the list that names it.
 func (b *plant) overlay(dir string) (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output() //nolint:noctx // a moment
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module: %w", err)
 	}

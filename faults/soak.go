@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -54,8 +55,11 @@ func soak(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
 	looking, stopLooking := context.WithCancel(ctx)
 	looked := make(chan error, 1)
 	go func() { looked <- series.collect(looking, p) }()
+	kinds := map[string]int{}
 	for time.Until(end) > 20*time.Second {
-		name, err := s.soakFault(ctx)
+		name, took, err := s.soakFault(ctx)
+		kinds[name]++
+		r.recovery = append(r.recovery, took)
 		if err == nil {
 			err = pause(ctx, time.Duration(5+s.rnd.IntN(10))*time.Second)
 		}
@@ -72,6 +76,9 @@ func soak(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
 	}
 	if err != nil {
 		return r, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		r.notes = append(r.notes, fmt.Sprintf("%d times: %s", kinds[name], name))
 	}
 	r.notes = append(r.notes, series.table()...)
 	if err := series.check(); err != nil {
@@ -115,7 +122,7 @@ func (c *campaign) maximum(ctx context.Context, seed uint64) (float64, error) {
 }
 
 // soakFault lets one thing fail for some seconds.
-func (s *stand) soakFault(ctx context.Context) (name string, err error) {
+func (s *stand) soakFault(ctx context.Context) (name string, took time.Duration, err error) {
 	s.fault()
 	last := time.Duration(1+s.rnd.IntN(4)) * time.Second
 	var turn atomic.Uint64
@@ -156,11 +163,15 @@ func (s *stand) soakFault(ctx context.Context) (name string, err error) {
 	if eerr := end(); err == nil {
 		err = eerr
 	}
+	ended := time.Now()
+	if err == nil {
+		took, err = s.arrivals(ctx, ended)
+	}
 	if err == nil {
 		err = s.flowing(ctx)
 	}
 	s.over()
-	return name, err
+	return name, took, err
 }
 
 // samples are what a process needed, over time.

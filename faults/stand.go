@@ -82,7 +82,7 @@ func (k *sink) first(t time.Time) time.Time {
 // newStand starts everything but the program.
 func newStand(o standOptions) (s *stand, err error) {
 	o.nodes = max(o.nodes, 1)
-	s = &stand{standOptions: o, rnd: rand.New(rand.NewPCG(o.seed, 0)), generator: demo.NewGenerator(o.seed), byPath: map[string]*sink{}} //nolint:gosec // a schedule that can be run again
+	s = &stand{standOptions: o, rnd: rand.New(rand.NewPCG(o.seed, 0)), generator: demo.NewGenerator(o.seed), byPath: map[string]*sink{}}
 	defer func() {
 		if err != nil {
 			s.close()
