@@ -36,9 +36,9 @@ var (
 
 var figures = []figure{
 	ratioOf("lines-rate", "JSON lines to one endpoint, sessions/s to `limit-chain-h1-4`", "lines", "reference-lines", rate, 0.85, false, "1.0"),
-	ratioOf("lines-cpu", "its CPU seconds per GB to the same", "lines", "reference-lines", cpu, 1.4, true, "1.1"),
+	ratioOf("lines-cpu", "JSON lines, CPU seconds per GB to the same", "lines", "reference-lines", cpu, 1.4, true, "1.1"),
 	ratioOf("ndjson-rate", "NDJSON, sessions/s to `limit-chain-h1-4`", "ndjson", "reference-lines", rate, 0.85, false, "1.0"),
-	ratioOf("ndjson-cpu", "its CPU seconds per GB to the same", "ndjson", "reference-lines", cpu, 1.4, true, "1.1"),
+	ratioOf("ndjson-cpu", "NDJSON, CPU seconds per GB to the same", "ndjson", "reference-lines", cpu, 1.4, true, "1.1"),
 	ratioOf("bulk-rate", "`_bulk` with ids, sessions/s to `limit-bulk-h1-1`", "bulk", "reference-bulk", rate, 0.80, false, "0.95"),
 	ratioOf("gzip-rate", "gzip bodies, sessions/s to `limit-gzip-h1-4`", "gzip", "reference-gzip", rate, 0.90, false, ""),
 	ratioOf("three-rate", "three sinks to three receivers, their rates together to that of one", "three-sinks", "lines", rate, 0.85, false, ""),
@@ -57,7 +57,7 @@ var figures = []figure{
 			ack, _ := r.rows.median("steady", func(r harness.Row) float64 { return percentile(r.AfterAcks, 99) })
 			return fmt.Sprintf("median %.1f ms; from the acknowledgement %.1f ms", half, ack)
 		}},
-	{name: "steady-cpu", title: "its CPU", bound: 0.15, most: true, unit: " cores", scenarios: []string{"steady"},
+	{name: "steady-cpu", title: "2,000 sessions/s: CPU", bound: 0.15, most: true, unit: " cores", scenarios: []string{"steady"},
 		measure: func(r results) (float64, bool) {
 			return r.rows.median("steady", func(r harness.Row) float64 { return r.Cores })
 		}},
@@ -67,7 +67,9 @@ var figures = []figure{
 		}},
 	{name: "allocations", title: "allocations per session on the hot path", bound: 0, most: true,
 		measure: func(r results) (float64, bool) { return allocations(r.benchmarks) },
-		detail:  func(r results) string { return fmt.Sprintf("the most of %d benchmarks", len(r.benchmarks)) }},
+		detail: func(r results) string {
+			return fmt.Sprintf("the most of %d benchmarks, of what grows with the sessions", len(r.benchmarks))
+		}},
 	{name: "zone", title: "CPU per session with a management zone to that without", bound: 1.3, most: true, scenarios: []string{"lines", "zone-all", "zone-few"},
 		measure: func(r results) (float64, bool) {
 			all, ok := r.rows.ratio("zone-all", "lines", cpuPerRead)

@@ -8,6 +8,14 @@ import (
 	"time"
 )
 
+// heading tells what a table is of.
+func heading(began time.Time) string {
+	if *recorded != "" {
+		return fmt.Sprintf("From recorded runs, %d cores.\n\n", runtime.NumCPU())
+	}
+	return fmt.Sprintf("%d sessions, medians of %d interleaved runs, %s, %s.\n\n", *n, *repeat, machine(), took(began))
+}
+
 // machine tells what ran the measurement.
 func machine() string {
 	return fmt.Sprintf("%d cores, %s, load %s", runtime.NumCPU(), runtime.Version(), load())

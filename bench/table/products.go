@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"log"
 	"strings"
 	"time"
 
@@ -46,20 +45,25 @@ var beside = []product{
 func (m *measuring) productTable() error {
 	began := time.Now()
 	left := map[string]string{}
+	if err := m.recall(); err != nil {
+		return err
+	}
 	for rep := range *repeat {
+		if *recorded != "" {
+			break
+		}
 		for _, p := range beside {
 			if why := m.leftOut(p.peer); why != "" {
 				left[p.peer] = why
 				continue
 			}
 			if err := m.run(scenario{name: p.peer, peer: p.peer, topic: "6"}, rep); err != nil {
-				log.Printf("%s: %v", p.peer, err)
 				left[p.peer] = err.Error()
 			}
 		}
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d sessions, medians of %d interleaved runs, %s, %s.\n\n", *n, *repeat, machine(), took(began))
+	b.WriteString(heading(began))
 	b.WriteString(productLines(m.rows, m.notes(), left))
 	return publish(b.Bytes())
 }

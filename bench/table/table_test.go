@@ -136,6 +136,17 @@ func TestPrintTable(t *testing.T) {
 	}
 }
 
+func TestDisturbedRunsAreTold(t *testing.T) {
+	for other, want := range map[float64]bool{0: false, 25: false, 26: true} {
+		var b strings.Builder
+		printTable(&b, nil, rows{"lines": {{OtherPct: other}, {}}})
+		const note = "In 1 of 2 runs other programs took more than 25 % of a core"
+		if got := strings.Contains(b.String(), note); got != want {
+			t.Errorf("other programs took %v %%:\n%s", other, b.String())
+		}
+	}
+}
+
 // TestFiguresAndScenarios: what figures are made of exists, and what exists is used.
 func TestFiguresAndScenarios(t *testing.T) {
 	peers, err := harness.LoadPeers("../peers")

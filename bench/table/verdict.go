@@ -47,6 +47,8 @@ func judge(f figure, r results) line {
 func show(v float64, unit string) string {
 	digits := 2
 	switch {
+	case v == 0:
+		digits = 0
 	case unit == " cores":
 		digits = 3
 	case v >= 100 || v == math.Trunc(v) && v >= 10:
@@ -99,8 +101,9 @@ func printTable(w io.Writer, lines []line, r rows) (ok bool) {
 		return ok
 	}
 	fmt.Fprintln(w, "\nMedians of the runs behind it:")
-	fmt.Fprintln(w, "\n| run | program | runs | sessions/s | slowest to fastest | CPU s/GB | peak MB | to first byte, ms |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "\n| run | program | runs | sessions/s | slowest to fastest | CPU s/GB sent | peak MB | to first byte, ms | CPU % of other programs |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
+	noisy, n := 0, 0
 	for _, s := range scenarios {
 		all := r[s.name]
 		if len(all) == 0 {
@@ -109,8 +112,17 @@ func printTable(w io.Writer, lines []line, r rows) (ok bool) {
 		m := func(of func(harness.Row) float64) float64 { v, _ := r.median(s.name, of); return v }
 		slowest := slices.MinFunc(all, func(a, b harness.Row) int { return int(a.Rate - b.Rate) })
 		fastest := slices.MaxFunc(all, func(a, b harness.Row) int { return int(a.Rate - b.Rate) })
-		fmt.Fprintf(w, "| %s | `%s` | %d | %.0f | %.0f–%.0f | %.2f | %.0f | %.0f |\n", s.name, s.peer, len(all), m(rate), slowest.Rate, fastest.Rate,
-			m(cpu), m(func(r harness.Row) float64 { return r.PeakMB }), m(func(r harness.Row) float64 { return r.StartToFirst * 1000 }))
+		for _, row := range all {
+			if n++; disturbed(row) {
+				noisy++
+			}
+		}
+		fmt.Fprintf(w, "| %s | `%s` | %d | %.0f | %.0f–%.0f | %.2f | %.0f | %.0f | %.0f |\n", s.name, s.peer, len(all), m(rate), slowest.Rate, fastest.Rate,
+			m(cpu), m(func(r harness.Row) float64 { return r.PeakMB }), m(func(r harness.Row) float64 { return r.StartToFirst * 1000 }),
+			m(func(r harness.Row) float64 { return r.OtherPct }))
+	}
+	if noisy > 0 {
+		fmt.Fprintf(w, "\nIn %d of %d runs other programs took more than %.0f %% of a core: measure again on a machine that is idle.\n", noisy, n, *calm)
 	}
 	return ok
 }
