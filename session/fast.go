@@ -60,12 +60,15 @@ type guesses struct {
 	lengths [1 << guessBits]uint8
 }
 
-const guessBits = 10
+const (
+	guessBits = 10
+	guessMask = 1<<guessBits - 1
+	golden    = 0x9E3779B97F4A7C15 // 2^64 / φ: spreads what is multiplied by it
+)
 
 // after chooses the slot for what follows the key of n bytes that begins with
 // head.
 func after(head uint64, n int) uint64 {
-	const golden = 0x9E3779B97F4A7C15 // 2^64 / φ: spreads what is multiplied by it
 	return (head&heads[n&63])*golden>>(64-guessBits) ^ uint64(n)
 }
 
@@ -89,12 +92,12 @@ const (
 	nextAfter             // behind a value
 )
 
-// run passes members of an object, of which the first key begins at p, as long
+// runGo passes members of an object, of which the first key begins at p, as long
 // as they are of the common sort: no whitespace, no escapes, no fractions,
 // nothing longer than a window, nothing nested that is not empty, no name that
 // may be watched for. It leaves everything else, and everything that is wrong,
 // for the slow path to look at.
-func (sc *Scanner) run(p int) (int, next) {
+func (sc *Scanner) runGo(p int) (int, next) {
 	// Reads are eight bytes long. Those of the value begin at last or before it;
 	// those of a row at a byte that belongs to the value or to the two words
 	// behind it. To have the compiler check each of them again costs a sixth of
