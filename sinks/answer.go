@@ -32,8 +32,8 @@ type bulkAnswer struct {
 
 // answerReader reads an answer to _bulk as a stream, in constant memory. When all
 // is well it does not allocate: each good item is recognised and forgotten. Items
-// with the same bytes as the last good one, and nearly all of them are, are not
-// even looked into.
+// that are like the last good one, and nearly all of them are, are not even
+// looked into.
 type answerReader struct {
 	src   io.Reader
 	buf   [32 << 10]byte
@@ -45,10 +45,9 @@ type answerReader struct {
 	begin    [maxExcerpt * 2]byte // the answer's first bytes
 	beginLen int
 
-	good    [128]byte // the bytes of the last item that was accepted
-	goodLen int
-	token   [128]byte // names, numbers, error types
-	reason  [256]byte // error reasons
+	like   likeness
+	token  [128]byte // names, numbers, error types
+	reason [256]byte // error reasons
 }
 
 var answerReaders = sync.Pool{New: func() any { return new(answerReader) }}
@@ -56,7 +55,8 @@ var answerReaders = sync.Pool{New: func() any { return new(answerReader) }}
 // read reads the whole answer. The error is errNotBulk, errCutShort, errTooLong or
 // that of src. What was read until then is in the result.
 func (a *answerReader) read(src io.Reader, create bool) (bulkAnswer, error) {
-	a.src, a.pos, a.end, a.total, a.fills, a.goodLen, a.beginLen = src, 0, 0, 0, 0, 0, 0
+	a.src, a.pos, a.end, a.total, a.fills, a.beginLen = src, 0, 0, 0, 0, 0
+	a.like.forget()
 	defer func() { a.src = nil }()
 	var out bulkAnswer
 	if err := a.readTop(&out, create); err != nil {
@@ -102,9 +102,8 @@ func (a *answerReader) readTop(out *bulkAnswer, create bool) error {
 
 func (a *answerReader) readItems(out *bulkAnswer, create bool) error {
 	return a.array(func() error {
-		if a.goodLen > 0 && a.end-a.pos >= a.goodLen &&
-			string(a.buf[a.pos:a.pos+a.goodLen]) == string(a.good[:a.goodLen]) {
-			a.pos += a.goodLen
+		if n := a.like.match(a.buf[a.pos:a.end]); n > 0 {
+			a.pos += n
 			out.items++
 			return nil
 		}
@@ -115,6 +114,7 @@ func (a *answerReader) readItems(out *bulkAnswer, create bool) error {
 // readItem reads {"index":{…,"status":201,"error":{…}}}, or "create" likewise.
 func (a *answerReader) readItem(out *bulkAnswer, create bool) error {
 	start, fills := a.pos, a.fills
+	a.like.begin(start)
 	var (
 		status, operations   int
 		errorType, errReason []byte
@@ -152,8 +152,8 @@ func (a *answerReader) readItem(out *bulkAnswer, create bool) error {
 		})
 		return nil
 	}
-	if n := a.pos - start; !conflict && fills == a.fills && n <= len(a.good) {
-		a.goodLen = copy(a.good[:], a.buf[start:a.pos])
+	if !conflict && fills == a.fills {
+		a.like.learn(a.buf[start:a.pos])
 	}
 	return nil
 }

@@ -124,11 +124,66 @@ type slimAnswer struct {
 	}
 }
 
+// likenessTests are good items, others behind them, and whether those are like
+// the good ones.
+var likenessTests = []struct {
+	good, next string
+	alike      bool
+}{
+	{`{"index":{"status":201}}`, `{"index":{"status":201}}`, true},
+	{`{"index":{"status":201}}`, `{"index":{"status":200}}`, false},
+	{`{"index":{"status":201}}`, `{"create":{"status":201}}`, false},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"other","status":201}}`, true},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"","status":201}}`, true},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"o","status":429}}`, false},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"o\"","status":201}}`, false},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"o` + "\t" + `","status":201}}`, false},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":null,"status":201}}`, false},
+	{`{"index":{"_id":"a","status":201}}`, `{"index":{"_id":"a","status":201,"error":"x"}}`, false},
+	{`{"index":{"_seq_no":1,"status":201}}`, `{"index":{"_seq_no":23,"status":201}}`, true},
+	{`{"index":{"_seq_no":1,"status":201}}`, `{"index":{"_seq_no":03,"status":201}}`, false},
+	{`{"index":{"_seq_no":1,"status":201}}`, `{"index":{"_seq_no":1.5,"status":201}}`, false},
+	{`{"index":{"_seq_no":1,"status":201}}`, `{"index":{"_seq_no":,"status":201}}`, false},
+	{`{"index":{"_seq_no":1,"status":201}}`, `{"index":{"_seq_no":"1","status":201}}`, false},
+	{`{"index":{"_seq_no":-1,"status":201}}`, `{"index":{"_seq_no":-2,"status":201}}`, false},
+	{`{"index":{"status":201,"x":{"y":[1,"a",true]}}}`, `{"index":{"status":201,"x":{"y":[2,"b",true]}}}`, true},
+	{`{"index":{"status":201,"x":{"y":[1,"a",true]}}}`, `{"index":{"status":201,"x":{"y":[2,"b",false]}}}`, false},
+	{`{"index":{"status":201,"x":[1,1,1,1,1,1,1,1,1,1,1,1]}}`, `{"index":{"status":201,"x":[2,1,1,1,1,1,1,1,1,1,1,1]}}`, true},
+	{`{"index":{"status":201,"x":[1,1,1,1,1,1,1,1,1,1,1,1,1]}}`, `{"index":{"status":201,"x":[1,1,1,1,1,1,1,1,1,1,1,1,1]}}`, false}, // too many
+	{`{"index":{"status":201,"x":"` + strings.Repeat("x", 512) + `"}}`, `{"index":{"status":201,"x":"x"}}`, false},                  // too long
+	{`{"index":{"status":429,"_id":"a"}}`, `{"index":{"status":429,"_id":"a"}}`, false},                                             // not good
+}
+
+func TestLikeness(t *testing.T) {
+	for _, tt := range likenessTests {
+		a := new(answerReader)
+		if _, err := a.read(strings.NewReader(`{"errors":false,"items":[`+tt.good+`]}`), false); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if tt.alike {
+			want = len(tt.next)
+		}
+		if got := a.like.match([]byte(tt.next + ",")); got != want {
+			t.Errorf("%s after %s: %d bytes are like it, want %d", tt.next, tt.good, got, want)
+		}
+		for n := range tt.next {
+			if got := a.like.match([]byte(tt.next[:n])); got != 0 {
+				t.Errorf("%d bytes of %s are taken for %d", n, tt.next, got)
+			}
+		}
+	}
+}
+
 func FuzzReadAnswer(f *testing.F) {
 	f.Add(okAnswer(2))
 	f.Add(`{"took":1,"errors":true,"items":[{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"x"}}}]}`)
 	f.Add(`{"error":{"type":"a","reason":"b"},"status":400}`)
 	f.Add("{\"errors\":false,\"items\":[{\"index\":{\"status\":200,\"x\":\"\\ud83d\\ude00\"}}]} \r\n")
+	f.Add(unfilteredAnswer(3))
+	for _, tt := range likenessTests {
+		f.Add(`{"errors":false,"items":[` + tt.good + "," + tt.next + `]}`)
+	}
 	f.Fuzz(func(t *testing.T, answer string) {
 		got, err := readAnswer(t, strings.NewReader(answer), true)
 		slow, slowErr := readAnswer(t, iotest.OneByteReader(strings.NewReader(answer)), true)

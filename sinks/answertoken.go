@@ -141,10 +141,16 @@ func (a *answerReader) skip(depth int) error {
 	case c == '[':
 		return a.array(func() error { return a.skip(depth + 1) })
 	case c == '"':
+		from := a.pos + 1
 		_, err := a.text(nil)
+		a.like.passed(from, a.pos-1, true)
 		return err
 	default:
-		_, err := a.scalar()
+		from := a.pos
+		token, err := a.scalar()
+		if err == nil && digits(token) == len(token) {
+			a.like.passed(from, a.pos, false)
+		}
 		return err
 	}
 }
