@@ -54,6 +54,7 @@ type alert struct {
 	lost     int64
 	err      string
 	until    time.Time
+	silent   bool // as its sink was when it was last seen
 }
 
 // NewTracker returns a tracker without alerts.
@@ -197,8 +198,9 @@ func (t *Tracker) keys() []Key {
 func (t *Tracker) note(now time.Time, k Key, a *alert, s State) Notification {
 	n := Notification{Key: k, State: s, At: now, Since: a.since, Waiting: -1, Lost: a.lost, Error: a.err, Until: a.until}
 	if r := t.readings[sinkKey{k.Environment, k.Sink}]; r != nil {
-		n.Waiting, n.Silent = r.Waiting, r.Silent
+		n.Waiting, a.silent = r.Waiting, r.Silent
 	}
+	n.Silent = a.silent // also of a sink that was removed
 	return n
 }
 

@@ -229,3 +229,22 @@ func TestWhatWasSkippedIsLost(t *testing.T) {
 		}
 	}
 }
+
+// The alerts of a sink that is removed are resolved; nobody hears of that who
+// was not to hear of them.
+func TestTrackerOfARemovedSink(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		tracker := NewTracker()
+		tracker.Read(noon, shop(func(r *Reading) { r.Silent = silent }))
+		if n := tracker.Take(noon, *trouble(DeliveryFailed, 0)); len(n) != 1 || n[0].Silent != silent {
+			t.Fatalf("silent %v: %+v", silent, n)
+		}
+		n := tracker.Read(noon.Add(time.Minute), nil)
+		if told(n) != "resolved delivery_failed" || n[0].Silent != silent {
+			t.Errorf("silent %v: removed, told %+v", silent, n)
+		}
+		if open := tracker.Open(noon.Add(time.Minute)); len(open) != 0 {
+			t.Errorf("silent %v: still open: %+v", silent, open)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ type told struct {
 type exportOf struct {
 	export *settings.Export
 	topic  string
+	gone   bool // from the configuration; the sink may not have stopped yet
 }
 
 // notifiers are the ways to people that a configuration names.
@@ -165,6 +167,12 @@ func (a *alarm) use(file *settings.File) {
 		}
 	}
 	a.mu.Lock()
+	for sink, before := range a.exports {
+		if _, stays := exports[sink]; !stays {
+			before.gone = true
+			exports[sink] = before
+		}
+	}
 	a.exports = exports
 	a.mu.Unlock()
 	a.topics.use(topics)
@@ -242,6 +250,7 @@ func (a *alarm) readings(context.Context) []alerts.Reading {
 	now := time.Now()
 	all := a.status()
 	out := make([]alerts.Reading, 0, len(all))
+	defer a.forgetGone(all)
 	for i := range all {
 		s := &all[i]
 		r := alerts.Reading{
@@ -272,6 +281,15 @@ func (a *alarm) readings(context.Context) []alerts.Reading {
 		out = append(out, r)
 	}
 	return out
+}
+
+// forgetGone forgets exports that are not configured any more and have stopped.
+func (a *alarm) forgetGone(running []dispatcher.SinkStatus) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.exports, func(sink string, e exportOf) bool {
+		return e.gone && !slices.ContainsFunc(running, func(s dispatcher.SinkStatus) bool { return s.Sink == sink })
+	})
 }
 
 // AlertsTestOptions say what TestAlerts tries.

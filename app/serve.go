@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -55,12 +54,19 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		defer ticker.Stop()
 		looks = ticker.C
 	}
-	done := make(chan struct{})
-	var reloading sync.WaitGroup
-	defer reloading.Wait()
-	defer close(done)
+	done, reloaded := make(chan struct{}), make(chan struct{})
+	defer func() {
+		close(done)
+		select {
+		case <-reloaded:
+		case <-time.After(takeLeave): // a file that cannot be read for now must not keep the process
+		}
+	}()
 	r := &reloader{path: o.Config, sources: sources, reload: service.Reload, failed: service.reloadFailed, log: log}
-	reloading.Go(func() { r.run(soft, done, hangups, looks) })
+	go func() {
+		defer close(reloaded)
+		r.run(soft, done, hangups, looks)
+	}()
 	ended := make(chan error, 1)
 	go func() { ended <- service.Run(soft, hard) }()
 	select {

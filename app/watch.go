@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -113,29 +114,49 @@ func (w *certificateWatch) run(ctx context.Context) {
 	}
 }
 
+// looksAtOnce is how many endpoints are looked at side by side: one that does
+// not answer keeps few others waiting.
+const looksAtOnce = 8
+
 func (w *certificateWatch) look(ctx context.Context) (again time.Duration) {
 	w.mu.Lock()
 	targets := w.targets
 	w.mu.Unlock()
-	again = certificatesEvery
+	var looks sync.WaitGroup
+	var failed atomic.Bool
+	turns := make(chan struct{}, looksAtOnce)
 	for sink, t := range targets {
-		c, err := alerts.EndpointCertificate(ctx, t.options, t.export.EndpointDefinition.EndpointURL.Parsed())
-		if ctx.Err() != nil {
-			return again
-		}
-		if err != nil {
+		turns <- struct{}{}
+		looks.Go(func() {
+			defer func() { <-turns }()
+			if !w.lookAt(ctx, sink, t) {
+				failed.Store(true)
+			}
+		})
+	}
+	looks.Wait()
+	if failed.Load() {
+		return certificateAgain
+	}
+	return certificatesEvery
+}
+
+// lookAt looks at one endpoint; false when the look failed.
+func (w *certificateWatch) lookAt(ctx context.Context, sink string, t certificateTarget) bool {
+	c, err := alerts.EndpointCertificate(ctx, t.options, t.export.EndpointDefinition.EndpointURL.Parsed())
+	if err != nil {
+		if ctx.Err() == nil {
 			// What is wrong shows in the deliveries; here it is only not known.
 			w.log.Debug("looking at an endpoint's certificate failed, tried again later", "sink", sink, "error", err)
-			again = certificateAgain
-			continue
 		}
-		w.mu.Lock()
-		if w.targets[sink].export == t.export {
-			w.found[sink] = c
-		}
-		w.mu.Unlock()
+		return false
 	}
-	return again
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.targets[sink].export == t.export {
+		w.found[sink] = c
+	}
+	return true
 }
 
 // topicWatch looks at what Kafka deletes of the topics.
@@ -183,13 +204,18 @@ func (w *topicWatch) run(ctx context.Context) {
 			names = append(names, t)
 		}
 		w.mu.Unlock()
+		// Side by side: a topic that does not answer keeps no other one waiting.
+		var looks sync.WaitGroup
 		for _, t := range names {
-			look, cancel := context.WithTimeout(ctx, topicTimeout)
-			if err := w.look(look, t); err != nil && ctx.Err() == nil {
-				w.log.Debug("looking at a topic's retention failed, tried again in a minute", "topic", t, "error", err)
-			}
-			cancel()
+			looks.Go(func() {
+				look, cancel := context.WithTimeout(ctx, topicTimeout)
+				defer cancel()
+				if err := w.look(look, t); err != nil && ctx.Err() == nil {
+					w.log.Debug("looking at a topic's retention failed, tried again in a minute", "topic", t, "error", err)
+				}
+			})
 		}
+		looks.Wait()
 	}
 }
 

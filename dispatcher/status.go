@@ -102,7 +102,7 @@ func (p *Pipeline) status(now time.Time) Status {
 		s.Oldest = time.UnixMilli(oldest)
 	}
 	switch {
-	case m.stopping:
+	case m.stopping, m.draining:
 		s.State = Stopping
 	case m.letters.trouble:
 		s.State, s.Since, s.NextProbe = Held, m.letters.since, m.letters.retry

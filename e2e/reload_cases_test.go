@@ -333,3 +333,32 @@ func TestReloadDuringRebalances(t *testing.T) {
 		t.Errorf("moved: %d of %d sessions", len(moved), len(produced))
 	}
 }
+
+// TestReloadStartsWhatStopped lets another instance with the same static id
+// take a sink's place, and leave again: a reload of the same file starts the
+// sink that had stopped for good.
+func TestReloadStartsWhatStopped(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 1)
+	r := s.receiver()
+	config := s.config(fmt.Sprintf("kafka: {brokers: [%q], instanceId: one}\n", s.cluster.ListenAddrs()[0]), sink{id: "lines", url: r.URL("/").String()})
+	v := s.serve(config)
+	until(t, "it is ready", func() bool { status, _ := v.get("/readyz"); return status == 200 })
+	twin := s.serve(config)
+	until(t, "it has stopped for good", func() bool {
+		_, body := v.get("/readyz")
+		return strings.Contains(body, "stopped for good")
+	})
+	twin.stop()
+	if err := v.reload(s, config); err != nil {
+		t.Fatal(err)
+	}
+	produced := small(0, 100)
+	s.produce(produced)
+	until(t, "everything has arrived", func() bool { return len(r.Accepted()) == len(produced) })
+	if status, body := v.get("/readyz"); status != 200 {
+		t.Errorf("/readyz answers %d %s", status, body)
+	}
+	v.stop()
+	once(t, "lines", r)
+}

@@ -28,6 +28,7 @@ const stormRate = 500
 // storm is a configuration that changes all the time, but for one sink.
 type storm struct {
 	s        *stage
+	head     string // of the configuration
 	rnd      *rand.Rand
 	steady   *sinktest.Receiver
 	moved    []*sinktest.Receiver // two, in turn
@@ -64,7 +65,7 @@ func (w *storm) config() []byte {
 		moved["bodyFormat"] = "array"
 	}
 	w.s.file("secrets/moved", fmt.Sprintf("correct horse %d", w.password))
-	text := string(w.s.config("",
+	text := string(w.s.config(w.head,
 		sink{id: "steady", url: w.steady.URL("/").String(), custom: base},
 		sink{id: "moved", url: w.moved[w.at].URL("/").String(), content: content, custom: moved,
 			auth: "{active: true, authType: basic, basicAuth: {username: exporter, passwordFile: moved}}"},
@@ -134,6 +135,7 @@ func TestReloadStorm(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, 4)
 		w := newStorm(s)
+		w.head = fmt.Sprintf("kafka: {brokers: [%q], instanceId: one}\n", s.cluster.ListenAddrs()[0])
 		p := s.serveProcess(w.config())
 		p.ready()
 		ask := func(path string) (int, string) { return get(t, p.address(), path) }
