@@ -112,8 +112,8 @@ type reloader struct {
 	failed  func(error)
 	log     *slog.Logger
 
-	seen, handled settings.Digest
-	pending       bool // a change was seen once
+	seen    settings.Digest
+	pending bool // a change was seen once
 }
 
 // run works until done is closed: a reload at each signal, but none once soft is
@@ -140,10 +140,10 @@ func (r *reloader) run(soft context.Context, done <-chan struct{}, hangups <-cha
 }
 
 // changed tells whether the files have another content than when they were last
-// read, the same at two looks, and were not read in vain with it already.
+// read, in vain or not, and the same at two looks.
 func (r *reloader) changed() bool {
 	now, changed := r.sources.Changed()
-	if !changed || now == r.handled {
+	if !changed {
 		r.pending = false
 		return false
 	}
@@ -155,7 +155,6 @@ func (r *reloader) changed() bool {
 func (r *reloader) load() {
 	file, sources, err := settings.Read(r.path, os.LookupEnv)
 	r.sources, r.pending = sources, false
-	r.handled, _ = sources.Changed()
 	if err != nil {
 		r.failed(err)
 		return

@@ -79,7 +79,7 @@ func Read(path string, variable func(string) (string, bool)) (*File, *Sources, e
 
 // readMain reads the configuration file, which may be a pipe.
 func readMain(path string, s *Sources) (data []byte, err error) {
-	defer func() { s.saw(path, maxFile, data, err == nil) }()
+	defer func() { s.saw(path, maxFile, data, err == nil && len(data) <= maxFile) }()
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,18 @@ func TestSourcesOfMistakes(t *testing.T) {
 	if _, changed := sources.Changed(); !changed {
 		t.Error("the secret that was missing is there, and nothing changed")
 	}
-	if _, _, err := Read(filepath.Join(dir, "nowhere.yaml"), nil); err == nil {
-		t.Error("a file that does not exist was read")
+	// What cannot be read is the same as long as it cannot.
+	large := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "nowhere.yaml"), large, dir} {
+		_, sources, err := Read(path, nil)
+		if err == nil {
+			t.Errorf("%s was read", path)
+		}
+		if _, changed := sources.Changed(); changed {
+			t.Errorf("%s changed before anything was", path)
+		}
 	}
 }
