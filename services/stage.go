@@ -43,6 +43,7 @@ type Stage struct {
 	Program *Program
 
 	o        StageOptions
+	name     string // of the test that made it
 	producer *kgo.Client
 	admin    *kadm.Client
 }
@@ -61,9 +62,10 @@ func NewStage(tb testing.TB, o StageOptions) *Stage {
 		tb.Fatal(err)
 	}
 	client := Franz(tb, o.Kafka, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-	s := &Stage{o: o, producer: client, admin: kadm.NewClient(client)}
+	name := strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name())
+	s := &Stage{o: o, name: name, producer: client, admin: kadm.NewClient(client)}
 	for _, e := range o.Exports {
-		if created, err := s.admin.CreateTopic(Context(tb), o.Partitions, -1, nil, s.Topic(tb, e.ID)); err != nil {
+		if created, err := s.admin.CreateTopic(Context(tb), o.Partitions, -1, nil, s.Topic(e.ID)); err != nil {
 			tb.Fatalf("creating the topic of %s: %v (%s)", e.ID, err, created.ErrMessage)
 		}
 	}
@@ -75,22 +77,19 @@ func NewStage(tb testing.TB, o StageOptions) *Stage {
 		files["secrets/"+name] = []byte(secret)
 	}
 	s.Program = InstallProgram(tb, ProgramOptions{
-		Configuration: s.configuration(tb, Loopback(ports[0])), Address: Loopback(ports[0]), Files: files, Env: o.Env,
+		Configuration: s.configuration(Loopback(ports[0])), Address: Loopback(ports[0]), Files: files, Env: o.Env,
 	})
 	return s
 }
 
 // Topic is the topic of an export.
-func (s *Stage) Topic(tb testing.TB, id string) string {
-	return strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name()) + "." + id
-}
+func (s *Stage) Topic(id string) string { return s.name + "." + id }
 
-func (s *Stage) configuration(tb testing.TB, address string) string {
+func (s *Stage) configuration(address string) string {
 	var b strings.Builder
 	brokers, _ := json.Marshal(s.o.Brokers) // a list of texts
-	prefix := strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name())
-	fmt.Fprintf(&b, "version: 1\nsecretsDir: secrets\nkafka: {brokers: %s, groupPrefix: %s}\n", brokers, prefix)
-	fmt.Fprintf(&b, "deadLetters: {topic: %s.dead-letters}\n", prefix)
+	fmt.Fprintf(&b, "version: 1\nsecretsDir: secrets\nkafka: {brokers: %s, groupPrefix: %s}\n", brokers, s.name)
+	fmt.Fprintf(&b, "deadLetters: {topic: %s.dead-letters}\n", s.name)
 	fmt.Fprintf(&b, "server: {address: %q}\nlog: {level: info, format: text}\nenvironments:\n", address)
 	for _, e := range s.o.Exports {
 		authentication, direct := e.Authentication, e.SendDirect
@@ -114,7 +113,7 @@ func (s *Stage) configuration(tb testing.TB, address string) string {
         exportBehavior:
           disableNotification: false
           customConfiguration: |
-`, e.ID, s.Topic(tb, e.ID), e.ID, e.URL, contentType, authentication, direct)
+`, e.ID, s.Topic(e.ID), e.ID, e.URL, contentType, authentication, direct)
 		for _, line := range customLines(e.Custom) {
 			fmt.Fprintf(&b, "            %s\n", line)
 		}
@@ -145,7 +144,7 @@ func (s *Stage) ProduceValues(tb testing.TB, id string, from, below int, value f
 	var records []*kgo.Record
 	for i := from; i < below; i++ {
 		r := kgo.StringRecord(value(i))
-		r.Topic = s.Topic(tb, id)
+		r.Topic = s.Topic(id)
 		records = append(records, r)
 	}
 	if err := s.producer.ProduceSync(Context(tb), records...).FirstErr(); err != nil {
@@ -231,8 +230,8 @@ func (s *Stage) UntilHeld(tb testing.TB, id, reason string) SinkStatus {
 // Finished waits until everything in a sink's topic is committed.
 func (s *Stage) Finished(tb testing.TB, id string) {
 	tb.Helper()
-	group := strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name()) + "." + id
-	Eventually(tb, group+" has nothing left to do", func() bool { return Finished(tb, s.admin, s.Topic(tb, id), group) })
+	group := s.name + "." + id
+	Eventually(tb, group+" has nothing left to do", func() bool { return Finished(tb, s.admin, s.Topic(id), group) })
 }
 
 // Metric adds up the samples of a metric whose labels hold all the given pairs, such as `sink="a"`.
