@@ -38,10 +38,31 @@ fetch_kafka() {
     "$dependency:copy-dependencies" -DincludeScope=runtime "-DoutputDirectory=$work/home/libs"
 }
 
-fetch_elasticsearch() {
-  (cd "$work" && mvn -B -q -ntp "$dependency:unpack" "-DoutputDirectory=$work/unpacked" \
-    "-Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$1:zip")
-  mv "$(dirname "$(dirname "$(find "$work/unpacked" -path '*/bin/elasticsearch')")")" "$work/home"
+# engine PRODUCT VERSION FOLDER
+engine() {
+  unpack "org.$1.distribution.integ-test-zip:$1:$2:zip" "$3.zip"
+  mv "$(dirname "$(dirname "$(find "$3.zip" -path "*/bin/$1")")")" "$3"
+}
+
+# unpack ARTIFACT FOLDER unpacks a zip of Maven Central.
+unpack() {
+  (cd "$work" && mvn -B -q -ntp "$dependency:unpack" "-Dartifact=$1" "-DoutputDirectory=$2")
+}
+
+fetch_elasticsearch() { engine elasticsearch "$1" "$work/home"; }
+
+fetch_opensearch() { engine opensearch "$1" "$work/home"; }
+
+# OpenSearch with its security plugin, whose version has to be the same. From 3 on the plugin wants a module that the
+# archive of its server lacks; the archive of OPENSEARCH_VERSION has it, and it serves with the other version on its label.
+fetch_opensearch_secure() {
+  local plugin=$work/home/plugins/opensearch-security module=modules/rule-framework
+  engine opensearch "$1" "$work/home"
+  unpack "org.opensearch.plugin:opensearch-security:$1.0:zip" "$plugin"
+  if ! grep -q rule-framework "$plugin/plugin-descriptor.properties" || [ -d "$work/home/$module" ]; then return; fi
+  engine opensearch "$OPENSEARCH_VERSION" "$work/pinned"
+  cp -r "$work/pinned/$module" "$work/home/$module"
+  sed -i "s/$OPENSEARCH_VERSION/$1/" "$work/home/$module/plugin-descriptor.properties"
 }
 
 # Keycloak augments itself once, so that every start spares that.
@@ -61,7 +82,7 @@ fetch_toxiproxy() {
 declare -A debian=([nginx]=nginx-light [tinyproxy]=tinyproxy-bin)
 
 services=("$@")
-if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch keycloak toxiproxy "${!debian[@]}"); fi
+if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch elasticsearch_secure opensearch opensearch_secure keycloak toxiproxy "${!debian[@]}"); fi
 
 ../tools/require.sh java=default-jre-headless
 major=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.specification.version = //p')
@@ -76,16 +97,23 @@ for service in "${services[@]}"; do
     packages+=("${debian[$service]}")
     continue
   fi
+  case $service in
+  elasticsearch* | opensearch*) # the older versions and the newer ones
+    ./java.sh 17 23 install >/dev/null
+    ./java.sh 21 29 install >/dev/null
+    ;;
+  esac
   for version in $(versions "$service"); do
-    if [ -d "$cache/$service-$version" ]; then continue; fi
+    name=${service/elasticsearch_secure/elasticsearch}-$version # security is part of it
+    if [ -d "$cache/$name" ]; then continue; fi
     ../tools/require.sh mvn=maven flock=util-linux
     exec 9>"$cache/lock" && flock 9 # until the end
-    if [ -d "$cache/$service-$version" ]; then continue; fi
+    if [ -d "$cache/$name" ]; then continue; fi
     echo "fetching $service $version"
     work=$(mktemp -d "$cache/fetching.XXXXXX")
     "fetch_$service" "$version"
     chmod -R a+rX "$work/home"
-    mv "$work/home" "$cache/$service-$version"
+    mv "$work/home" "$cache/$name"
     rm -rf "$work"
     work=
   done

@@ -46,9 +46,17 @@ type answerReader struct {
 	beginLen int
 
 	like   likeness
-	token  [128]byte // names, numbers, error types
-	reason [256]byte // error reasons
+	token  [128]byte       // names, numbers, error types
+	reason [maxReason]byte // error reasons
+	cause  [maxCause]byte  // the reason of what caused the error
+	causes int
 }
+
+// maxReason bounds an item's reason, maxCause the part of it that the cause may take.
+const (
+	maxReason = 256 // bytes
+	maxCause  = 112 // bytes
+)
 
 var answerReaders = sync.Pool{New: func() any { return new(answerReader) }}
 
@@ -148,7 +156,7 @@ func (a *answerReader) readItem(out *bulkAnswer, create bool) error {
 	}
 	if kind != Delivered {
 		out.failed = append(out.failed, ItemVerdict{
-			Index: index, Kind: kind, Status: status, Type: safeType(errorType), Reason: string(errReason),
+			Index: index, Kind: kind, Status: status, Type: safeType(errorType), Reason: a.because(errReason),
 		})
 		return nil
 	}
@@ -161,6 +169,7 @@ func (a *answerReader) readItem(out *bulkAnswer, create bool) error {
 // readError reads an error: an object with type and reason, or, of old versions
 // and proxies, a text. The results are the reader's own memory, until the next error.
 func (a *answerReader) readError() (errorType, reason []byte, err error) {
+	a.causes = 0
 	c, err := a.next()
 	if err != nil {
 		return nil, nil, err
@@ -184,12 +193,43 @@ func (a *answerReader) readError() (errorType, reason []byte, err error) {
 			if reasons, err = a.optionalText(a.reason[:]); err != nil {
 				return err
 			}
+		case "caused_by":
+			return a.readCause()
 		default:
 			return a.skip(0)
 		}
 		return nil
 	})
 	return a.token[len(a.token)/2:][:types], cutRune(a.reason[:reasons]), err
+}
+
+// readCause reads the reason of an error's cause.
+func (a *answerReader) readCause() error {
+	if c, err := a.next(); err != nil || c != '{' {
+		if err != nil {
+			return err
+		}
+		return a.skip(0)
+	}
+	return a.object(func(name []byte) error {
+		if string(name) != "reason" {
+			return a.skip(0)
+		}
+		var err error
+		a.causes, err = a.optionalText(a.cause[:])
+		return err
+	})
+}
+
+// because joins the reason of the latest error with that of its cause. Elasticsearch
+// from 8 on tells only there that a term is too long, and every version why a date is none.
+func (a *answerReader) because(reason []byte) string {
+	const joint = " (caused by: "
+	cause := cutRune(a.cause[:a.causes])
+	if len(cause) == 0 {
+		return string(reason)
+	}
+	return string(cutRune(reason[:min(len(reason), maxReason-len(joint)-len(cause)-1)])) + joint + string(cause) + ")"
 }
 
 // safeType lets through what a type looks like. Anything else could be a document.

@@ -22,7 +22,9 @@ func readAnswer(t testing.TB, src io.Reader, create bool) (bulkAnswer, error) {
 }
 
 func TestReadAnswer(t *testing.T) {
-	mapping := ItemVerdict{Index: 1, Kind: Suspect, Status: 400, Type: "mapper_parsing_exception", Reason: "a \"b\"\n\u00e9"}
+	mapping := ItemVerdict{Index: 1, Kind: Suspect, Status: 400, Type: "mapper_parsing_exception", Reason: "a \"b\"\n\u00e9 (caused by: y)"}
+	long := ItemVerdict{Kind: Suspect, Status: 400, Type: "document_parsing_exception",
+		Reason: strings.Repeat("r", 256-13-112-1) + " (caused by: " + strings.Repeat("c", 110) + "é)"}
 	tests := []struct {
 		name   string
 		answer string
@@ -37,6 +39,14 @@ func TestReadAnswer(t *testing.T) {
 		{"one item failed", `{"errors":true,"items":[{"index":{"status":200}},{"index":{"error":{"root_cause":[{"type":"other_one"}],` +
 			`"type":"mapper_parsing_exception","reason":"a \"b\"\n\u00e9","caused_by":{"type":"z","reason":"y"}},"status":400}},{"index":{"status":200}}]}`,
 			false, bulkAnswer{hasErrors: true, errors: true, hasItems: true, items: 3, failed: []ItemVerdict{mapping}}, nil},
+		{"reason and cause are too long", `{"errors":true,"items":[{"index":{"status":400,"error":{"caused_by":{"caused_by":{"reason":"b"},"reason":"` +
+			strings.Repeat("c", 110) + `éé"},"reason":"` + strings.Repeat("r", 1000) + `","type":"document_parsing_exception"}}}]}`,
+			false, bulkAnswer{hasErrors: true, errors: true, hasItems: true, items: 1, failed: []ItemVerdict{long}}, nil},
+		{"a cause of another kind, and none", `{"errors":true,"items":[{"index":{"status":500,"error":{"caused_by":["x"],"reason":"r"}}},` +
+			`{"index":{"status":500,"error":{"caused_by":null,"reason":"s"}}},{"index":{"status":500,"error":{"reason":"t","caused_by":{"reason":7}}}}]}`,
+			false, bulkAnswer{hasErrors: true, errors: true, hasItems: true, items: 3, failed: []ItemVerdict{
+				{Kind: Retryable, Status: 500, Reason: "r"}, {Index: 1, Kind: Retryable, Status: 500, Reason: "s"}, {Index: 2, Kind: Retryable, Status: 500, Reason: "t"},
+			}}, nil},
 		{"errors false, an item failed", `{"errors":false,"items":[{"index":{"status":503}}]}`, false,
 			bulkAnswer{hasErrors: true, hasItems: true, items: 1, failed: []ItemVerdict{{Kind: Retryable, Status: 503}}}, nil},
 		{"conflicts", `{"errors":true,"items":[{"create":{"status":409}},{"create":{"status":409}},{"create":{"status":201}}]}`, true,

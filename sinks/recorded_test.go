@@ -119,6 +119,9 @@ func checkVerdict(t *testing.T, path string, v Verdict, rec recording) {
 		if item.Type == "" || item.Reason == "" || len(item.Reason) > 256 {
 			t.Errorf("%s: item %+v", path, item)
 		}
+		if filepath.Base(path) == "bulk_immense_term.json" && !strings.Contains(item.Reason, "immense term in field=\"s\"") {
+			t.Errorf("%s: the reason does not tell the cause: %s", path, item.Reason)
+		}
 		if len(item.Reason) > 20 && strings.Contains(v.Err.Error(), item.Reason) {
 			t.Errorf("%s: the error quotes an item's reason: %v", path, v.Err)
 		}

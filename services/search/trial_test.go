@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -21,14 +22,15 @@ import (
 	"sessionexport/trial"
 )
 
-// TestExportsAreTriedOnElasticsearch holds what a test of an export says against what a real cluster answers.
-func TestExportsAreTriedOnElasticsearch(t *testing.T) {
-	k, e := services.SharedKafka(t), services.StartElasticsearch(t)
+// testTrial holds what a test of an export says against what a real engine answers.
+func testTrial(t *testing.T, e *services.Engine) {
+	k := services.SharedKafka(t)
 	ctx := services.Context(t)
-	topic := services.NewTopic(t, k, 2, nil)
+	topic := newTopic(t, k, 2)
 	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic))
 	for i := range 20 {
-		document := fmt.Sprintf(`{"tenantId":"t","userSessionId":"s%d","startTime":%d,"userType":"REAL_USER"}`, i, time.Now().UnixMilli()-int64(i))
+		document := fmt.Sprintf(`{"tenantId":"t","userSessionId":"s%d","startTime":%d,"userType":"REAL_USER","city":"%s"}`,
+			i, time.Now().UnixMilli()-int64(i), strings.Repeat("x", 40_000))
 		if err := client.ProduceSync(ctx, kgo.StringRecord(document)).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -42,18 +44,44 @@ func TestExportsAreTriedOnElasticsearch(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "ca.pem"), ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	put(t, e, mappingOf(e, "trial-mapped"))
 	e.Create(t, "trial-conflict", `{"mappings":{"properties":{"userType":{"type":"long"}}}}`)
-	e.Create(t, "trial-dates", `{"mappings":{"properties":{"startTime":{"type":"date"}}}}`)
 	e.Create(t, "trial-strict", `{"mappings":{"dynamic":"strict"}}`)
-	for _, c := range []struct{ direct, path, verdict, advice string }{
-		{"indexName: trial-dates", "/_bulk", "delivered", ""},
+	e.Create(t, "trial-fields", `{"settings":{"index.mapping.total_fields.limit":3}}`)
+	e.Create(t, "trial-terms", `{"mappings":{"properties":{"city":{"type":"keyword"}}}}`)
+	e.Create(t, "trial-closed", "")
+	e.Must(t, http.MethodPost, "/trial-closed/_close", "")
+	e.Create(t, "trial-blocked", `{"settings":{"index.blocks.write":true}}`)
+	e.Create(t, "trial-flooded", `{"settings":{"index.blocks.read_only_allow_delete":true}}`)
+	e.Set(t, "action.auto_create_index", "-trial-missing*,+*")
+	defer e.Set(t, "action.auto_create_index", "")
+	type row struct{ direct, path, verdict, advice string }
+	rows := []row{
+		{"indexName: trial-mapped", "/_bulk", "delivered", ""},
 		{"indexName: trial-unmapped", "/_bulk", "delivered", "dates_as_long"},
 		{"indexName: trial-conflict", "/_bulk", "partial", "mapping_conflict"},
 		{"indexName: trial-strict", "/_bulk", "partial", "mapping_strict"},
-		{"indexName: trial-dates, docType: _doc", "/_bulk", "refused", "type_refused"},
-		{"indexName: trial-dates", "/_bulk?pipeline=lost", "partial", "pipeline"},
-		{"indexName: trial-dates", "/nowhere/trial/_bulk", "refused", "*"},
-	} {
+		{"indexName: trial-fields", "/_bulk", "partial", "field_limit"},
+		{"indexName: trial-terms", "/_bulk", "partial", "immense_term"},
+		{"indexName: trial-closed", "/_bulk", "partial", "index_closed"},
+		{"indexName: trial-blocked", "/_bulk", "partial", "index_block"},
+		{"indexName: trial-flooded", "/_bulk", "partial", "disk_full"},
+		{"indexName: trial-missing", "/_bulk", "partial", "index_missing"},
+		{"indexName: trial-mapped", "/_bulk?pipeline=lost", "partial", "pipeline"},
+		{"indexName: trial-mapped", "/_bulk?nonsense=1", "refused", "bulk_request"},
+		{"indexName: trial-mapped", "/nowhere/trial/_bulk", "refused", "*"},
+	}
+	if older(e) {
+		rows = append(rows,
+			row{"indexName: trial-mapped, docType: _doc", "/_bulk", "delivered", ""},
+			row{"indexName: trial-mapped, docType: other", "/_bulk", "partial", "type_refused"})
+	} else {
+		put(t, e, trial.MappingOptions{Target: target(e), Index: "trial-stream", Template: true, DataStream: true})
+		rows = append(rows,
+			row{"indexName: trial-mapped, docType: _doc", "/_bulk", "refused", "type_refused"},
+			row{"indexName: trial-stream", "/_bulk", "partial", "data_stream"})
+	}
+	for _, c := range rows {
 		t.Run(c.direct+c.path, func(t *testing.T) {
 			export, err := settings.ParseUnsaved(fmt.Appendf(nil, `
 endpointDefinition: {endpointUrl: %q, enableUserSessionExport: true, usePost: true, contentType: application/x-ndjson}
