@@ -357,7 +357,15 @@ func testFloodStage(t *testing.T, e *services.Engine) {
 		v = s.send(t, 2, services.Document)
 		return v.Kind != sinks.Delivered
 	})
+	unborn := newSender(t, e, "", nil, sinks.FormatOptions{Index: "flooded-unborn"}, false).send(t, 2, services.Document)
 	e.Must(t, http.MethodPut, "/_cluster/settings", fmt.Sprintf(watermarks, `"10s"`, "null"))
 	expect(t, v, outcome{sinks.Throttled, 429, "cluster_block_exception", 2})
+	if e.Product() == "opensearch" && unborn.Kind != sinks.Delivered { // it may create no indices either, from the high watermark on
+		expect(t, unborn, outcome{sinks.Refused, http.StatusForbidden, "index_create_block_exception", 2})
+	}
 	services.Eventually(t, "the block goes by itself", func() bool { return s.send(t, 2, services.Document).Kind == sinks.Delivered })
+	services.Eventually(t, "indices are created again", func() bool {
+		_, err := e.Do(services.Context(t), http.MethodPut, "/flooded-after", "")
+		return err == nil
+	})
 }

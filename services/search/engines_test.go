@@ -20,12 +20,13 @@ var tight = []string{
 	"http.max_content_length=5mb",
 }
 
-// TestEngines runs every promise against every version, one node after the other. The parts share the node, each with
-// indices of its own; the last one kills it under load.
+// TestEngines runs every promise against every version, as many nodes at a time as there are processors. The parts share
+// a node, each with indices of its own; the last one kills it under load.
 func TestEngines(t *testing.T) {
 	for _, product := range []string{"elasticsearch", "opensearch"} {
 		for _, version := range versions(t, product) {
 			t.Run(product+" "+version, func(t *testing.T) {
+				t.Parallel()
 				e := services.StartEngine(t, services.EngineOptions{Product: product, Version: version, Settings: tight})
 				for _, part := range []struct {
 					name string
@@ -58,6 +59,7 @@ func TestSecureEngines(t *testing.T) {
 	for _, product := range []string{"elasticsearch", "opensearch"} {
 		for _, version := range versions(t, product+"_secure") {
 			t.Run(product+" "+version, func(t *testing.T) {
+				t.Parallel()
 				testSecurity(t, services.StartEngine(t, services.EngineOptions{Product: product, Version: version, Secure: authority}), authority)
 			})
 		}

@@ -74,6 +74,10 @@ func testMapping(t *testing.T, e *services.Engine) {
 			}
 			checkMapping(t, e, c.format.Index)
 
+			ignored := 3 // flattened fields are not named in it
+			if e.Product() == "opensearch" {
+				ignored = 1 // nor keywords that are too long
+			}
 			for query, want := range map[string]int{
 				`{"term":{"hasError":true}}`:                                                                      -1,
 				`{"term":{"userSessionId":"odd"}}`:                                                                len(odd),
@@ -83,7 +87,7 @@ func testMapping(t *testing.T, e *services.Engine) {
 				`{"term":{"stringTags.colour":"blue"}}`:                                                           1,
 				`{"term":{"unknownText":"2026-01-31"}}`:                                                           1,
 				`{"range":{"dateProperties.value":{"gte":"2026-01-31"}}}`:                                         1,
-				`{"exists":{"field":"_ignored"}}`:                                                                 3, // flattened fields are not named in it
+				`{"exists":{"field":"_ignored"}}`:                                                                 ignored,
 			} {
 				n := e.Hits(t, c.format.Index, query)
 				if n != want && (want >= 0 || n == 0) {

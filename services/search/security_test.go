@@ -177,7 +177,7 @@ func testSecureProgram(t *testing.T, e *services.Engine, authority *services.Aut
 	topic := newTopic(t, k, partitions)
 	group := "secure." + strings.ReplaceAll(e.String(), " ", ".")
 	basic := func(file string) string {
-		return fmt.Sprintf("{active: true, authType: basic, basicAuth: {username: %s, passwordFile: secrets/%s.password}}", services.EngineExporter, file)
+		return fmt.Sprintf("{active: true, authType: basic, basicAuth: {username: %s, passwordFile: %s.password}}", services.EngineExporter, file)
 	}
 	url := e.URL().String() + "/_bulk"
 	program := newProgram(t, k, group, authority, exports(topic,
@@ -189,7 +189,7 @@ func testSecureProgram(t *testing.T, e *services.Engine, authority *services.Aut
 	e.Create(t, "rightless", "")
 	l := services.StartLoad(t, k, topic, partitions, 200)
 	program.Start(t)
-	services.Eventually(t, "sessions arrive", func() bool { return e.Count(t, "sessions-program") >= 1000 })
+	services.Eventually(t, "sessions arrive", func() bool { return e.Hits(t, "sessions-program", `{"match_all":{}}`) >= 1000 })
 	l.Stop()
 	services.Eventually(t, "the right one has nothing left to do", func() bool { return services.Finished(t, admin, topic, group+".right") })
 	for id, why := range map[string]string{"wrong": "401", "rightless": "403 security_exception"} {

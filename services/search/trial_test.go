@@ -29,7 +29,7 @@ func testTrial(t *testing.T, e *services.Engine) {
 	topic := newTopic(t, k, 2)
 	client := services.Franz(t, k, kgo.DefaultProduceTopic(topic))
 	for i := range 20 {
-		document := fmt.Sprintf(`{"tenantId":"t","userSessionId":"s%d","startTime":%d,"userType":"REAL_USER","city":"%s"}`,
+		document := fmt.Sprintf(`{"tenantId":"t","userSessionId":"s%d","startTime":%d,"userType":"REAL_USER","userActions":[{},{}],"city":"%s"}`,
 			i, time.Now().UnixMilli()-int64(i), strings.Repeat("x", 40_000))
 		if err := client.ProduceSync(ctx, kgo.StringRecord(document)).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -49,6 +49,9 @@ func testTrial(t *testing.T, e *services.Engine) {
 	e.Create(t, "trial-strict", `{"mappings":{"dynamic":"strict"}}`)
 	e.Create(t, "trial-fields", `{"settings":{"index.mapping.total_fields.limit":3}}`)
 	e.Create(t, "trial-terms", `{"mappings":{"properties":{"city":{"type":"keyword"}}}}`)
+	e.Create(t, "trial-nested", `{"settings":{"index.mapping.nested_objects.limit":1},"mappings":{"properties":{"userActions":{"type":"nested"}}}}`)
+	e.Create(t, "trial-alias-1", `{"aliases":{"trial-alias":{}}}`)
+	e.Create(t, "trial-alias-2", `{"aliases":{"trial-alias":{}}}`)
 	e.Create(t, "trial-closed", "")
 	e.Must(t, http.MethodPost, "/trial-closed/_close", "")
 	e.Create(t, "trial-blocked", `{"settings":{"index.blocks.write":true}}`)
@@ -63,6 +66,8 @@ func testTrial(t *testing.T, e *services.Engine) {
 		{"indexName: trial-strict", "/_bulk", "partial", "mapping_strict"},
 		{"indexName: trial-fields", "/_bulk", "partial", "field_limit"},
 		{"indexName: trial-terms", "/_bulk", "partial", "immense_term"},
+		{"indexName: trial-nested", "/_bulk", "partial", "nested_limit"},
+		{"indexName: trial-alias", "/_bulk", "partial", "alias_write"},
 		{"indexName: trial-closed", "/_bulk", "partial", "index_closed"},
 		{"indexName: trial-blocked", "/_bulk", "partial", "index_block"},
 		{"indexName: trial-flooded", "/_bulk", "partial", "disk_full"},
