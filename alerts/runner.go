@@ -5,19 +5,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-const (
-	// pollEvery is how often readings are taken: an alert is resolved so soon
-	// after a delivery.
-	pollEvery = 5 * time.Second
-
-	// waitingSignals is how many signals may wait for the runner. More than
-	// that come only while it is stuck; what lasts shows again in a reading.
-	waitingSignals = 1024
-)
+// pollEvery is how often readings are taken: an alert is resolved so soon
+// after a delivery.
+const pollEvery = 5 * time.Second
 
 // Notifier carries notifications somewhere. Run owns what it does.
 type Notifier interface {
@@ -44,8 +37,7 @@ type Options struct {
 // notifiers.
 type Runner struct {
 	o       Options
-	signals chan Signal
-	dropped atomic.Int64
+	signals *inbox
 	tracker *Tracker
 	others  chan []Notifier // to notify from now on
 }
@@ -58,7 +50,7 @@ func NewRunner(o Options) *Runner {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics()
 	}
-	return &Runner{o: o, signals: make(chan Signal, waitingSignals), tracker: NewTracker(), others: make(chan []Notifier, 1)}
+	return &Runner{o: o, signals: newInbox(), tracker: NewTracker(), others: make(chan []Notifier, 1)}
 }
 
 // Signal takes a signal from any goroutine. It never blocks.
@@ -66,11 +58,7 @@ func (r *Runner) Signal(s Signal) {
 	if s.At.IsZero() {
 		s.At = time.Now()
 	}
-	select {
-	case r.signals <- s:
-	default:
-		r.dropped.Add(1)
-	}
+	r.signals.put(s)
 }
 
 // Use makes others the ones to notify, from any goroutine. A notifier that is
@@ -100,8 +88,8 @@ func (r *Runner) Run(ctx context.Context) {
 	r.read(ctx)
 	for {
 		select {
-		case s := <-r.signals:
-			r.tell(r.tracker.Take(time.Now(), s))
+		case <-r.signals.news:
+			r.takeSignals()
 		case <-ticker.C:
 			r.read(ctx)
 		case all := <-r.others:
@@ -158,12 +146,17 @@ func (r *Runner) read(ctx context.Context) {
 		return
 	}
 	r.tracker.Meet(readings)
-	for n := len(r.signals); n > 0; n-- {
-		r.tell(r.tracker.Take(time.Now(), <-r.signals))
-	}
+	r.takeSignals()
 	r.tell(r.tracker.Read(time.Now(), readings))
-	if n := r.dropped.Swap(0); n > 0 {
-		r.o.Logger.Warn("alerts: signals were dropped", "signals", n)
+}
+
+func (r *Runner) takeSignals() {
+	all, dropped := r.signals.take()
+	for _, s := range all {
+		r.tell(r.tracker.Take(time.Now(), s))
+	}
+	if dropped > 0 {
+		r.o.Logger.Warn("alerts: signals were dropped", "signals", dropped)
 	}
 }
 

@@ -142,12 +142,14 @@ func TestSignalNeverBlocks(t *testing.T) {
 		for range waitingSignals + 7 {
 			r.Signal(Signal{Key: key(DeadLettersGrow), Lost: 1})
 		}
+		// One sink in much trouble hides no other one.
+		r.Signal(Signal{Key: Key{Environment: "other", Sink: "quiet", Cause: TokenServer}})
 		if time.Since(before) != 0 {
 			t.Error("it took time")
 		}
 		defer running(r)()
 		synctest.Wait()
-		if s.all() != "open dead_letters waiting=70" || !strings.Contains(log.String(), "signals=7") {
+		if s.all() != "open dead_letters waiting=70, open token_server waiting=-1, resolved token_server waiting=-1" || !strings.Contains(log.String(), "signals=7") {
 			t.Errorf("told %q, log %q", s.all(), log.String())
 		}
 	})
