@@ -79,7 +79,8 @@ fetch_toxiproxy() {
 }
 
 # What comes as a Debian package, in the version that Debian has.
-declare -A debian=([nginx]=nginx-light [tinyproxy]=tinyproxy-bin)
+declare -A debian=([nginx]=nginx-light [tinyproxy]=tinyproxy-bin
+  [prometheus]=prometheus [alertmanager]=prometheus-alertmanager)
 
 services=("$@")
 if [ ${#services[@]} -eq 0 ]; then services=(kafka elasticsearch elasticsearch_secure opensearch opensearch_secure keycloak toxiproxy "${!debian[@]}"); fi

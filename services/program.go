@@ -101,6 +101,9 @@ func (p *Program) write() error {
 // Dir is the folder in which the program runs.
 func (p *Program) Dir() string { return p.dir }
 
+// Address is where its server listens.
+func (p *Program) Address() string { return p.o.Address }
+
 // Process is the program's latest process.
 func (p *Program) Process() *Process { return p.process }
 

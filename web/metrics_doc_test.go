@@ -97,6 +97,11 @@ func TestQueriesNameMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules, err := os.ReadFile("../deploy/alerts.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, rules...)
 	known := documented(t)
 	for _, name := range regexp.MustCompile(`session_export_[a-z_]+`).FindAllString(string(text), -1) {
 		base := name
@@ -106,7 +111,19 @@ func TestQueriesNameMetrics(t *testing.T) {
 			}
 		}
 		if known[base] == "" {
-			t.Errorf("docs/metrics.md asks for %s", name)
+			t.Errorf("docs/metrics.md or deploy/alerts.rules.yml asks for %s", name)
+		}
+	}
+	// The tables of the docs have every rule.
+	for _, doc := range []string{"../docs/metrics.md", "../docs/operations.md"} {
+		table, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(string(rules), -1) {
+			if !strings.Contains(string(table), m[1]) {
+				t.Errorf("%s lacks %s", doc, m[1])
+			}
 		}
 	}
 }
