@@ -27,6 +27,7 @@ func TestClockJumps(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
+	t.Logf("%d jumps in %d schedules", jumps, schedules/3)
 	if unheard > schedules/100 {
 		t.Errorf("%d good sessions were given up in %d schedules with %d jumps", unheard, schedules/3, jumps)
 	}

@@ -73,13 +73,13 @@ func TestRow(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	if all, err := choose("", false); err != nil || len(all) != len(scenarios)-1 {
+	if all, err := choose(""); err != nil || len(all) != len(scenarios)-1 {
 		t.Errorf("all but the soak: %d of %d, %v", len(all), len(scenarios), err)
 	}
-	if some, err := choose("control,kill", true); err != nil || len(some) != 2 || some[0].name != "control" {
+	if some, err := choose("control,kill"); err != nil || len(some) != 2 || some[0].name != "control" {
 		t.Errorf("two: %v, %v", some, err)
 	}
-	if _, err := choose("kil", false); err == nil || !strings.Contains(err.Error(), `"kil"`) || !strings.Contains(err.Error(), "kill, group") {
+	if _, err := choose("kil"); err == nil || !strings.Contains(err.Error(), `"kil"`) || !strings.Contains(err.Error(), "kill, group") {
 		t.Errorf("an unknown name: %v", err)
 	}
 }

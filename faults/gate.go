@@ -76,7 +76,7 @@ type gatedListener struct {
 func (l *gatedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
-		return nil, err // the server compares it
+		return nil, err
 	}
 	return l.gate.wrap(c), nil
 }
@@ -111,7 +111,7 @@ func (c *gatedConn) Read(p []byte) (int, error) {
 	if perr := c.pass(); perr != nil {
 		return 0, perr
 	}
-	return n, err // the server compares it
+	return n, err
 }
 
 // Write implements net.Conn.
@@ -119,7 +119,7 @@ func (c *gatedConn) Write(p []byte) (int, error) {
 	if err := c.pass(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p) // the server compares it
+	return c.Conn.Write(p)
 }
 
 // Close implements net.Conn.
@@ -130,7 +130,7 @@ func (c *gatedConn) Close() error {
 		delete(c.gate.conns, c)
 		c.gate.mu.Unlock()
 	})
-	return c.Conn.Close() // the server compares it
+	return c.Conn.Close()
 }
 
 // door forwards connections to an address. It can be shut, so that nobody

@@ -19,25 +19,24 @@ import (
 type scenario struct {
 	name  string // for -only
 	fault string // as the table names it
-	short bool   // it is part of the shortened campaign
 	apart bool   // it runs only when it is named
 	run   func(ctx context.Context, c *campaign, seed uint64) (result, error)
 }
 
 var scenarios = []scenario{
-	{"kill", "SIGKILL at random moments", true, false, kills},
-	{"group", "three instances: SIGKILL, SIGSTOP for longer than a session, joins", true, false, groups},
-	{"restart", "all brokers restart", true, false, restarts},
-	{"silence", "brokers accept and never answer", true, false, silences},
-	{"move", "coordinators and leaders move", true, false, moves},
-	{"outage", "endpoints down, then back with a backlog", true, false, outage},
-	{"tokens", "token server down", true, false, tokens},
-	{"log", "file-size limit on the log", true, false, logLimit},
-	{"descriptors", "file descriptors exhausted", true, false, descriptors},
-	{"memory", "GOMEMLIMIT of 4 MiB", true, false, memory},
-	{"reload", "a changed configuration every 200 ms", true, false, reloads},
-	{"control", "control: a planted bug", true, false, control},
-	{"soak", "soak: random faults at 80 % of the maximum rate", false, true, soak},
+	{"kill", "SIGKILL at random moments", false, kills},
+	{"group", "three instances: SIGKILL, SIGSTOP for longer than a session, joins", false, groups},
+	{"restart", "all brokers restart", false, restarts},
+	{"silence", "brokers accept and never answer", false, silences},
+	{"move", "coordinators and leaders move", false, moves},
+	{"outage", "endpoints down, then back with a backlog", false, outage},
+	{"tokens", "token server down", false, tokens},
+	{"log", "file-size limit on the log", false, logLimit},
+	{"descriptors", "file descriptors exhausted", false, descriptors},
+	{"memory", "GOMEMLIMIT of 4 MiB", false, memory},
+	{"reload", "a changed configuration every 200 ms", false, reloads},
+	{"control", "control: a planted bug", false, control},
+	{"soak", "soak: random faults at 80 % of the maximum rate", true, soak},
 }
 
 // campaign is one run of some scenarios.
@@ -82,7 +81,7 @@ func main() {
 }
 
 func run(ctx context.Context, only string, seed uint64, c campaign) error {
-	chosen, err := choose(only, c.short)
+	chosen, err := choose(only)
 	if err != nil {
 		return err
 	}
@@ -97,6 +96,7 @@ func run(ctx context.Context, only string, seed uint64, c campaign) error {
 			return err
 		}
 	}
+	fmt.Printf("%s  seed %d\n", time.Now().UTC().Format(time.TimeOnly), seed)
 	all := make([]played, len(chosen))
 	var turns sync.WaitGroup
 	turn := make(chan struct{}, max(c.atOnce, 1))
@@ -111,7 +111,7 @@ func run(ctx context.Context, only string, seed uint64, c campaign) error {
 	}
 	turns.Wait()
 	if ctx.Err() != nil {
-		return ctx.Err() // known to all
+		return ctx.Err()
 	}
 	var rows, failed []string
 	for i, p := range all {
@@ -160,11 +160,11 @@ func (c *campaign) play(ctx context.Context, one scenario, seed uint64) (p playe
 }
 
 // choose returns the scenarios with the names, or all of them.
-func choose(only string, short bool) ([]scenario, error) {
+func choose(only string) ([]scenario, error) {
 	var out []scenario
 	if only == "" {
 		for _, s := range scenarios {
-			if !s.apart && (s.short || !short) {
+			if !s.apart {
 				out = append(out, s)
 			}
 		}

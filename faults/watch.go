@@ -30,7 +30,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err() // known to all
+		return ctx.Err()
 	}
 }
 
