@@ -19,13 +19,13 @@ func TestTrackerClockJumps(t *testing.T) {
 				told[n.State]++
 			}
 		}
-		real, skew, jumps := noon, time.Duration(0), 0
+		start, skew, jumps := noon, time.Duration(0), 0
 		const failing, well = 3 * time.Hour, 14 * time.Hour
 		for minute := time.Duration(0); minute < failing+well; minute += time.Minute {
 			if minute < failing && rnd.IntN(20) == 0 {
 				skew, jumps = time.Duration(rnd.IntN(600)-300)*time.Minute, jumps+1
 			}
-			now := real.Add(minute).Add(skew)
+			now := start.Add(minute).Add(skew)
 			if minute < failing {
 				take(tracker.Take(now, *trouble(DeliveryFailed, 0)))
 				take(tracker.Read(now, shop(nil)))
@@ -33,7 +33,7 @@ func TestTrackerClockJumps(t *testing.T) {
 				take(tracker.Read(now, shop(func(r *Reading) { r.Delivered = now })))
 			}
 		}
-		if left := tracker.Open(real.Add(failing + well).Add(skew)); len(left) > 0 {
+		if left := tracker.Open(start.Add(failing + well).Add(skew)); len(left) > 0 {
 			t.Errorf("seed %d: %s is still open hours after the sink was well", seed, left[0].Cause)
 		}
 		// A jump forward may let an hour pass at once; one back lets none pass.

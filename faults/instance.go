@@ -27,12 +27,11 @@ type instance struct {
 
 // instanceOptions say how a process is started.
 type instanceOptions struct {
-	binary  string
-	config  string   // file
-	log     string   // file that gets its standard error
-	env     []string // beside the caller's own
-	limits  string   // commands of a shell before it, such as ulimit
-	silence bool     // its log goes nowhere
+	binary string
+	config string   // file
+	log    string   // file that gets its standard error
+	env    []string // beside the caller's own
+	limits string   // commands of a shell before it, such as ulimit
 }
 
 func startInstance(o instanceOptions) (*instance, error) {

@@ -134,7 +134,8 @@ func (s *stand) soakFault(ctx context.Context) (name string, took time.Duration,
 			return demo.Misbehaviour{}
 		}
 	}
-	begin, end := func() {}, func() error { return nil }
+	var begin func()
+	end := func() error { return nil }
 	calm := func() error { s.trouble(nil); return nil }
 	switch s.rnd.IntN(10) {
 	case 0:
@@ -189,7 +190,7 @@ func (s *samples) collect(ctx context.Context, p *instance) error {
 		}
 		goroutines, err := p.metric(ctx, "go_goroutines")
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end cut this look short
 		}
 		if err != nil {
 			return err
