@@ -87,11 +87,15 @@ func (s *share) sizes() (fetch, most int64) {
 	return fetch, min(fetch*answers, part)
 }
 
-// reserve waits until n bytes fit. One fetch always fits when nothing is held:
-// reading never stops for good.
+// reserve waits until n bytes fit: into what answers of the usual size may hold,
+// or, of a larger one, into the whole part, so that the others cannot keep it
+// out. One fetch always fits when nothing is held: reading never stops for good.
 func (s *share) reserve(ctx context.Context, n int64) error {
 	for {
 		_, most := s.sizes()
+		if n > most {
+			most = s.part()
+		}
 		s.mu.Lock()
 		if s.held == 0 || s.held+n <= most {
 			s.held += n

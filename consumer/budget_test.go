@@ -53,6 +53,10 @@ func TestReserveLeavesOneToBeRead(t *testing.T) {
 	if err := s.reserve(ended, usualFetch); err == nil {
 		t.Error("a fourth answer is fetched for two leaders")
 	}
+	if err := s.reserve(t.Context(), 8*usualFetch); err != nil { // of another kind
+		t.Fatal(err)
+	}
+	s.add(-8 * usualFetch)
 	s.met(largestFetch) // now each may be larger
 	if err := s.reserve(t.Context(), usualFetch); err != nil {
 		t.Fatal(err)

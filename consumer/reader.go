@@ -284,7 +284,7 @@ func (r *reader) accept(want []wanted, res *fetchResponse) ([]handing, []wanted)
 				notices = append(notices, Notice{Kind: NoticeCorrupt, Partition: fp.partition, Offset: s.bad, Err: s.err})
 			}
 		case len(fp.data) > 0 && i == 0:
-			r.grow = min(max(4*int64(len(fp.data)), 2*largestFetch), maxKept) // its first batch did not fit
+			r.grow = min(max(4*int64(len(fp.data)), largestFetch), maxKept) // its first batch did not fit
 		}
 	}
 	m.mu.Unlock()
