@@ -179,6 +179,8 @@ func (s *stand) soakFault(ctx context.Context) (name string, took time.Duration,
 type samples struct {
 	memory     []float64 // MB resident
 	goroutines []float64
+	missed     int   // looks without an answer
+	why        error // the last of them
 }
 
 // collect looks at a process until ctx is done.
@@ -192,8 +194,10 @@ func (s *samples) collect(ctx context.Context, p *instance) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end cut this look short
 		}
-		if err != nil {
-			return err
+		if err != nil { // it was busy: the next look tells
+			s.missed++
+			s.why = err
+			continue
 		}
 		s.memory, s.goroutines = append(s.memory, resident), append(s.goroutines, goroutines)
 	}
@@ -232,6 +236,9 @@ func quarters(series []float64) (q [4]float64) {
 // check compares the last quarter with the second: in the first the memory has
 // still to become what it is.
 func (s *samples) check() error {
+	if s.missed > len(s.memory)/10 {
+		return fmt.Errorf("%d of %d looks at the process failed: %w", s.missed, s.missed+len(s.memory), s.why)
+	}
 	for name, series := range map[string][]float64{"memory in MB": s.memory, "goroutines": s.goroutines} {
 		if q := quarters(series); q[1] == 0 || q[3] > soakGrowth*q[1]+soakSlack {
 			return fmt.Errorf("%s grew: the medians of four quarters are %.0f", name, q)
@@ -244,7 +251,11 @@ func (s *samples) table() []string {
 	text := func(name string, series []float64) string {
 		return fmt.Sprintf("%s: medians of four quarters %.0f, most %.0f, of %d samples", name, quarters(series), slices.Max(append(series, 0)), len(series))
 	}
-	return []string{text("resident memory in MB", s.memory), text("goroutines", s.goroutines)}
+	out := []string{text("resident memory in MB", s.memory), text("goroutines", s.goroutines)}
+	if s.missed > 0 {
+		out = append(out, fmt.Sprintf("%d looks without an answer within 5 s, the last: %v", s.missed, s.why))
+	}
+	return out
 }
 
 // trimmed deletes what all sinks have committed.

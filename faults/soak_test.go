@@ -24,6 +24,7 @@ func TestSamples(t *testing.T) {
 		"memory grows":      {samples{memory: series(30, 60, 80, 100), goroutines: flat}, false},
 		"goroutines grow":   {samples{memory: flat, goroutines: series(100, 200, 300, 400)}, false},
 		"nothing was seen":  {samples{}, false},
+		"hardly seen":       {samples{memory: flat, goroutines: flat, missed: 11, why: os.ErrDeadlineExceeded}, false},
 		"one peak is none":  {samples{memory: append(series(30, 60, 60, 60), 900), goroutines: flat}, true},
 		"it was slow first": {samples{memory: series(500, 60, 60, 60), goroutines: flat}, true},
 	} {
