@@ -69,14 +69,16 @@ type sink struct {
 	arrived  []time.Time     // when sessions were accepted since the last fault
 }
 
-// first is when sessions were first accepted after t, zero for not yet.
-func (k *sink) first(t time.Time) time.Time {
+// since is how long after t sessions were first accepted.
+func (k *sink) since(t time.Time) (time.Duration, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, at := range k.arrived {
 		if at.After(t) {
-			return at
+			return at.Sub(t), true
 		}
 	}
-	return time.Time{}
+	return 0, false
 }
 
 // newStand starts everything but the program.
@@ -251,13 +253,11 @@ func (s *stand) delivered() int {
 func (s *stand) since(t time.Time) (time.Duration, bool) {
 	var longest time.Duration
 	for _, one := range s.sinks {
-		one.mu.Lock()
-		first := one.first(t)
-		one.mu.Unlock()
-		if first.IsZero() {
+		took, ok := one.since(t)
+		if !ok {
 			return 0, false
 		}
-		longest = max(longest, first.Sub(t))
+		longest = max(longest, took)
 	}
 	return longest, true
 }

@@ -18,8 +18,8 @@ import (
 
 const (
 	tick     = 50 * time.Millisecond
-	patience = 5 * time.Minute // far beyond what anything takes, on a busy machine
-	stall    = 3 * time.Minute // without any progress after the last session
+	patience = 8 * time.Minute // far beyond what anything takes, on a busy machine
+	stall    = 6 * time.Minute // without any progress after the last session: probes are up to 5 minutes apart
 )
 
 // pause waits, or returns the context's error.
