@@ -76,7 +76,9 @@ func threeShare(t *testing.T, k *services.Kafka) {
 	}
 	b.Kill(t)
 	hold("the second killed", map[*exporter]int{a: 6})
-	t.Logf("the kill repeated %d sessions", repeated())
+	committedUp(t, admin, topic, a.group)
+	killed := repeated()
+	t.Logf("the kill repeated %d sessions", killed)
 	b.Start(t)
 	hold("the second back", map[*exporter]int{a: 3, b: 3})
 
@@ -84,7 +86,9 @@ func threeShare(t *testing.T, k *services.Kafka) {
 	services.Eventually(t, "everything is committed", func() bool { return services.Finished(t, admin, topic, a.group) })
 	a.ShutDown(t)
 	b.ShutDown(t)
-	delivered(t, hook, l.Written(), true)
+	if n := delivered(t, hook, l.Written(), true); n != killed {
+		t.Errorf("%d sessions arrived again, %d of them after the kill: nobody died any more", n, n-killed)
+	}
 }
 
 // staticID shuts an instance with a static id down, and kills it. It is back within its session: it gets the partitions

@@ -22,8 +22,9 @@ func everyVersion(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
-// everyShared runs a test against the shared node of each version.
+// everyShared runs a test against the shared node of each version, beside other tests: what it waits for is mostly time.
 func everyShared(t *testing.T, test func(t *testing.T, k *services.Kafka)) {
 	t.Helper()
+	t.Parallel()
 	everyVersion(t, func(t *testing.T, version string) { test(t, services.SharedKafkaOf(t, version)) })
 }

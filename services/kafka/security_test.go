@@ -17,6 +17,7 @@ import (
 // TestSecurity runs the program through TLS with each way to sign in. It starts without any right, says so, goes on when
 // it is granted what docs/kafka.md asks for, and delivers. With a wrong password or certificate it says which.
 func TestSecurity(t *testing.T) {
+	t.Parallel()
 	everyVersion(t, func(t *testing.T, version string) {
 		authority, err := services.NewAuthority()
 		must(t, err)
