@@ -18,11 +18,12 @@ work=
 trap 'if [ -n "$work" ]; then rm -rf "$work"; fi' EXIT
 dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 
-# versions SERVICE: SERVICE_VERSION, and with the full matrix those of SERVICE_MATRIX, which are separated by commas.
+# versions SERVICE: SERVICE_VERSION, and with the full matrix those of SERVICE_MATRIX, which are separated by commas. Every
+# run reads from all versions of Kafka, so that these are always fetched.
 versions() {
   local pinned=${1^^}_VERSION matrix=${1^^}_MATRIX
   echo "${!pinned}"
-  if [ "${SESSION_EXPORT_MATRIX:-}" = full ]; then echo "${!matrix:-}" | tr , '\n'; fi
+  if [ "${SESSION_EXPORT_MATRIX:-}" = full ] || [ "$1" = kafka ]; then echo "${!matrix:-}" | tr , '\n'; fi
 }
 
 # Each fetch_SERVICE VERSION puts that version into $work/home, with $work to work in.

@@ -134,7 +134,7 @@ func TopicName(tb testing.TB) string {
 	return strings.NewReplacer("/", ".", "#", "-").Replace(tb.Name())
 }
 
-// NewTopic creates a topic named after the test.
+// NewTopic creates a topic named after the test and waits until it can be used.
 func NewTopic(tb testing.TB, k *Kafka, partitions int32, config map[string]*string) string {
 	tb.Helper()
 	topic := TopicName(tb)
@@ -143,6 +143,18 @@ func NewTopic(tb testing.TB, k *Kafka, partitions int32, config map[string]*stri
 	if err != nil {
 		tb.Fatalf("creating topic %s: %v (%s)", topic, err, created.ErrMessage)
 	}
+	Eventually(tb, "the new topic is known", func() bool {
+		topics, err := admin.ListTopics(Context(tb), topic)
+		if err != nil || topics[topic].Err != nil || len(topics[topic].Partitions) == 0 {
+			return false
+		}
+		for _, p := range topics[topic].Partitions {
+			if p.Err != nil || p.Leader < 0 {
+				return false
+			}
+		}
+		return true
+	})
 	return topic
 }
 

@@ -57,10 +57,21 @@ func Versions(service string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := []string{pinned}
 	if os.Getenv(Matrix) != "full" {
-		return versions, nil
+		return []string{pinned}, nil
 	}
+	return AllVersions(service)
+}
+
+// AllVersions returns the pinned version of a service and those of its matrix. Without the full matrix install.sh fetches
+// them of Kafka alone.
+func AllVersions(service string) ([]string, error) {
+	key := strings.ToUpper(service)
+	pinned, err := Pin(key + "_VERSION")
+	if err != nil {
+		return nil, err
+	}
+	versions := []string{pinned}
 	more, err := Pin(key + "_MATRIX")
 	if err != nil {
 		return nil, err
