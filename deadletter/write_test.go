@@ -193,8 +193,9 @@ func TestBrokerErrors(t *testing.T) {
 			if err := topic.Ensure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if c.kind == "" {
-				topic.options.RetryFor = 10 * time.Second // it ends with the first success
+			topic.options.RetryFor = 10 * time.Second // it ends with the first success or the final refusal
+			if c.kind == Unavailable {
+				topic.options.RetryFor = 2 * time.Second // nothing else ends it
 			}
 			requests := 0
 			cl.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
