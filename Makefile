@@ -37,7 +37,7 @@ check-format: ## gofmt has nothing to change.
 .PHONY: check-vet
 check-vet: ## go vet, the services tier included.
 	go vet ./...
-	go vet -tags services ./services/...
+	go vet -tags services,soak ./services/...
 
 .PHONY: check-lint
 check-lint: $(GOLANGCI_LINT) ## golangci-lint as .golangci.yml says; no test sleeps.
@@ -70,9 +70,15 @@ check-faults: ## The shortened campaign of faults.
 faults: ## The whole campaign of faults, as a table (FAULTS='-only kill -seed 7').
 	go run ./faults $(FAULTS)
 
+SOAK ?= 10m
+
 .PHONY: soak
-soak: ## Ten minutes at 80 % of the maximum rate with random faults: memory and goroutines flat.
-	go run ./faults -only soak $(FAULTS)
+soak: ## Ten minutes at 80 % of the maximum rate with random faults: memory and goroutines flat (SOAK=1m).
+	go run ./faults -only soak -soak $(SOAK) $(FAULTS)
+
+.PHONY: services-soak
+services-soak: services-install ## The like on three Kafka brokers, Elasticsearch and OpenSearch (SOAK=1m).
+	go test -tags 'services soak' -count=1 -timeout 0 -v ./services/soak -soak $(SOAK)
 
 .PHONY: services-install
 services-install: ## Fetch the real services into the cache.

@@ -100,7 +100,7 @@ func (k *Keycloak) configure(authority *Authority, realm string) error {
 // Start starts a server that does not run and waits until it is ready.
 func (k *Keycloak) Start() error {
 	if k.process != nil {
-		return errors.New("Keycloak runs already")
+		return errors.New("the server runs already")
 	}
 	// What bin/kc.sh would start, without a shell around it. The cache is local: any other talks on the network.
 	java := []string{
