@@ -15,7 +15,7 @@ type Defect struct {
 	Answer      func(Arrival) Misbehaviour
 	Password    bool // the passwords that it knew are no longer accepted
 	Tokens      bool // tokens are no longer valid, and no new ones are issued
-	Certificate bool // new connections are shown a certificate that has expired
+	Certificate bool // connections end, and new ones are shown a certificate that has expired
 }
 
 // Break gives the receiver a defect in place of the one that it had. Requests

@@ -54,9 +54,6 @@ func (p *refusedError) Error() string { return p.reason }
 // ServeHTTP takes one body.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headers := withoutCredentials(r.Header)
-	if e.receiver.defect.Load().Certificate { // the next connection shows the other certificate
-		w.Header().Set("Connection", "close")
-	}
 	e.arrived(r, headers)
 	scratch, _ := buffers.Get().(*buffer) // the pool holds nothing else.
 	defer buffers.Put(scratch)
@@ -94,6 +91,10 @@ func (e *endpoint) answered(status int) {
 }
 
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, scratch *buffer) error {
+	if e.receiver.defect.Load().Certificate { // old connections end, and nothing gets through any more
+		w.Header().Set("Connection", "close")
+		return &refusedError{http.StatusServiceUnavailable, "unavailable_exception", "this receiver is stopping"}
+	}
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", "POST, PUT")
 		return &refusedError{http.StatusMethodNotAllowed, "method_not_allowed", "only POST and PUT are allowed"}
