@@ -50,7 +50,7 @@ func Pin(key string) (string, error) {
 }
 
 // Versions returns the versions of a service, such as "kafka", to test: the pinned one, which is KAFKA_VERSION, and with
-// the full matrix those of KAFKA_MATRIX after it, which are separated by commas.
+// the full matrix those of KAFKA_MATRIX after it, which are separated by commas. Either may be empty.
 func Versions(service string) ([]string, error) {
 	key := strings.ToUpper(service)
 	pinned, err := Pin(key + "_VERSION")
@@ -58,6 +58,9 @@ func Versions(service string) ([]string, error) {
 		return nil, err
 	}
 	if os.Getenv(Matrix) != "full" {
+		if pinned == "" {
+			return nil, nil
+		}
 		return []string{pinned}, nil
 	}
 	return AllVersions(service)
@@ -71,12 +74,12 @@ func AllVersions(service string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := []string{pinned}
 	more, err := Pin(key + "_MATRIX")
 	if err != nil {
 		return nil, err
 	}
-	for version := range strings.SplitSeq(more, ",") {
+	var versions []string
+	for version := range strings.SplitSeq(pinned+","+more, ",") {
 		if version != "" {
 			versions = append(versions, version)
 		}

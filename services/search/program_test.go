@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -50,7 +51,7 @@ func testProgram(t *testing.T, e *services.Engine) {
 	program.Kill(t)
 	program.Start(t)
 	more("after the program was killed", hook.Count)
-	before := indexed()
+	before, killed := indexed(), time.Now()
 	if err := e.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,13 +59,15 @@ func testProgram(t *testing.T, e *services.Engine) {
 	if err := e.Start(); err != nil {
 		t.Fatal(err)
 	}
-	more("after the engine was killed", indexed)
+	back := time.Now()
+	inTheEnd(t, "sessions arrive after the engine was killed", func() bool { return indexed() >= before+800 })
+	t.Logf("the engine was away for %s, and 800 more sessions were in it %s after it was back", back.Sub(killed), time.Since(back))
 	program.ShutDown(t)
 	program.Start(t)
 	more("after the program was shut down", hook.Count)
 	l.Stop()
 	for _, id := range []string{"lines", "search"} {
-		services.Eventually(t, id+" has nothing left to do", func() bool { return services.Finished(t, admin, topic, group+"."+id) })
+		inTheEnd(t, id+" has nothing left to do", func() bool { return services.Finished(t, admin, topic, group+"."+id) })
 	}
 	program.ShutDown(t)
 
@@ -94,6 +97,24 @@ func testProgram(t *testing.T, e *services.Engine) {
 	for key, value := range letters {
 		if value != "no session" && value != `["no object"]` {
 			t.Errorf("dead letter %s: %q", key, value)
+		}
+	}
+}
+
+// inTheEnd waits for a sink that held: the longer the outage was, the longer it waits until it asks again, up to five
+// minutes.
+func inTheEnd(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	const most = 10 * time.Minute
+	end := time.NewTimer(most)
+	defer end.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for !yes() {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			t.Fatalf("waited %s in vain until %s", most, what)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func testTrial(t *testing.T, e *services.Engine) {
 	e.Create(t, "trial-closed", "")
 	e.Must(t, http.MethodPost, "/trial-closed/_close", "")
 	e.Create(t, "trial-blocked", `{"settings":{"index.blocks.write":true}}`)
-	e.Create(t, "trial-flooded", `{"settings":{"index.blocks.read_only_allow_delete":true}}`)
+	e.Create(t, "trial-flooded", "")
 	e.Set(t, "action.auto_create_index", "-trial-missing*,+*")
 	defer e.Set(t, "action.auto_create_index", "")
 	type row struct{ direct, path, verdict, advice string }
@@ -97,9 +97,18 @@ exportBehavior: {disableNotification: false, customConfiguration: "caFile=ca.pem
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := trial.Test(ctx, trial.TestOptions{Log: log, Environment: "default", Topic: topic, Export: &export, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
+			var report *trial.Report
+			for range 4 {
+				if c.advice == "disk_full" { // a block that the node lifts when it looks at its disks, perhaps just now
+					e.Must(t, http.MethodPut, "/trial-flooded/_settings", `{"index.blocks.read_only_allow_delete":true}`)
+				}
+				report, err = trial.Test(ctx, trial.TestOptions{Log: log, Environment: "default", Topic: topic, Export: &export, Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.advice != "disk_full" || report.Verdict != "delivered" {
+					break
+				}
 			}
 			var advice []string
 			for _, a := range report.Advice {
