@@ -120,6 +120,10 @@ func (s *situation) facts() *strings.Replacer {
 			expires = c.NotBefore.UTC().Format(time.RFC3339)
 		}
 	}
+	docType := e.SendDirect.DocType
+	if docType == "" {
+		docType = "the one in the path of endpointUrl"
+	}
 	field := "a field"
 	if s.item.Field != "" {
 		field = "the field " + s.item.Field
@@ -129,7 +133,7 @@ func (s *situation) facts() *strings.Replacer {
 		"{names}", certificate, "{expires}", expires,
 		"{status}", statusText(max(s.verdict.Status, s.tokenStatus())),
 		"{location}", s.location(), "{method}", e.Method(), "{allow}", s.allowed(),
-		"{type}", e.EndpointDefinition.ContentType, "{index}", e.SendDirect.IndexName, "{doctype}", e.SendDirect.DocType,
+		"{type}", e.EndpointDefinition.ContentType, "{index}", e.SendDirect.IndexName, "{doctype}", docType,
 		"{bytes}", strconv.Itoa(s.body), "{sessions}", strconv.Itoa(s.sessions), "{maxBytes}", strconv.Itoa(e.Custom.MaxBytes),
 		"{timeout}", e.Custom.RequestTimeout.String(), "{wait}", s.verdict.RetryAfter.String(),
 		"{field}", field, "{error}", s.item.Type,

@@ -35,7 +35,7 @@ var itemRows = []row{
 		"Create a new index with the mapping of `session-export mapping` and index the old one's documents into it."},
 	{"type_refused", both(kind("illegal_argument_exception"), itemSays("Invalid type")),
 		"The index {index} has another document type than {doctype}.",
-		"Set docType to the one of the index, or leave it empty."},
+		"Set docType to the one of the index, or leave it empty, and let the path of endpointUrl be /_bulk alone."},
 	{"pipeline", both(kind("illegal_argument_exception"), itemSays("pipeline")),
 		"The ingest pipeline of the index or of endpointUrl does not exist or fails.",
 		"Check the name of the pipeline, and simulate it with a document of `session-export sample`."},
