@@ -11,7 +11,7 @@ type strike func(ctx context.Context, s *stand, last time.Duration) error
 // brokers lets something happen to the brokers again and again, while one
 // instance works.
 func (c *campaign) brokers(ctx context.Context, seed uint64, times int, least, most time.Duration, do strike) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 300, nodes: 3, custom: killCustom})
+	s, err := c.stand(standOptions{seed: seed, rate: 300, nodes: 3, custom: killCustom, late: true})
 	if err != nil {
 		return r, err
 	}
@@ -45,6 +45,7 @@ func (c *campaign) brokers(ctx context.Context, seed uint64, times int, least, m
 		s.over()
 	}
 	r.count, err = s.settle(ctx)
+	r.notes = append(r.notes, s.wentBack()...)
 	return r, err
 }
 

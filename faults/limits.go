@@ -57,7 +57,7 @@ func logLimit(ctx context.Context, c *campaign, seed uint64) (r result, err erro
 // descriptors starts the program with few file descriptors, and later takes
 // them away from one that works, with all its connections.
 func descriptors(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 300, custom: killCustom})
+	s, err := c.stand(standOptions{seed: seed, rate: 300, custom: killCustom, late: true})
 	if err != nil {
 		return r, err
 	}
@@ -111,6 +111,7 @@ func descriptors(ctx context.Context, c *campaign, seed uint64) (r result, err e
 		s.over()
 	}
 	r.count, err = s.settle(ctx)
+	r.notes = append(r.notes, s.wentBack()...)
 	return r, err
 }
 

@@ -33,7 +33,7 @@ func soak(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
 		return r, err
 	}
 	rate := soakShare * most
-	s, err := c.stand(standOptions{seed: seed, rate: rate, nodes: 3, trim: true, life: 20 * time.Second, custom: map[string]string{
+	s, err := c.stand(standOptions{seed: seed, rate: rate, nodes: 3, trim: true, late: true, life: 20 * time.Second, custom: map[string]string{
 		"maxSessions": soakBatch, "idleTimeout": "1s", "maxBatchAge": "5s",
 	}})
 	if err != nil {
@@ -85,6 +85,7 @@ func soak(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
 		return r, err
 	}
 	r.count, err = s.settle(ctx)
+	r.notes = append(r.notes, s.wentBack()...)
 	return r, err
 }
 

@@ -28,6 +28,7 @@ type standOptions struct {
 	custom  map[string]string // keys of customConfiguration, for all sinks
 	failing string            // onFailure of all sinks; default hold
 	life    time.Duration     // of tokens; default 5 minutes
+	late    bool              // positions may go back: a commit that the broker left unanswered may come after its successor
 	trim    bool              // what all sinks have committed is deleted, so that hours fit on a disk
 }
 
@@ -65,7 +66,7 @@ type sink struct {
 	bound    int             // of its duplicates, so far
 	peak     int             // the most that was delivered and not committed in the present fault
 	seen     map[int32]int64 // committed, by partition
-	back     error           // a position went back
+	back     []error         // positions that went back
 	arrived  []time.Time     // when sessions were accepted since the last fault
 }
 
@@ -331,11 +332,25 @@ func (s *stand) count(ctx context.Context, produced int) (count, error) {
 		}
 		one.mu.Lock()
 		k.bound = one.bound
-		errs = append(errs, one.back)
+		if !s.late {
+			errs = append(errs, one.back...)
+		}
 		one.mu.Unlock()
 		c.sinks = append(c.sinks, k)
 	}
 	return c, errors.Join(errs...)
+}
+
+// wentBack tells of the positions that went back.
+func (s *stand) wentBack() (notes []string) {
+	for _, one := range s.sinks {
+		one.mu.Lock()
+		for _, err := range one.back {
+			notes = append(notes, err.Error()+", and was overtaken")
+		}
+		one.mu.Unlock()
+	}
+	return notes
 }
 
 // tails are the ends of the logs of all processes that run.

@@ -80,8 +80,8 @@ func (s *stand) sample() {
 		one.mu.Lock()
 		for partition, offset := range at {
 			have -= int(offset)
-			if offset < one.seen[partition] && one.back == nil {
-				one.back = fmt.Errorf("%s: the position of partition %d went back from %d to %d", one.ID, partition, one.seen[partition], offset)
+			if offset < one.seen[partition] {
+				one.back = append(one.back, fmt.Errorf("%s: the position of partition %d went back from %d to %d", one.ID, partition, one.seen[partition], offset))
 			}
 		}
 		maps.Copy(one.seen, at)
