@@ -88,8 +88,8 @@ func (m *measuring) notes() map[string]string {
 // productLines is the table, and under it what is not in it.
 func productLines(r rows, notes, left map[string]string) string {
 	var s strings.Builder
-	s.WriteString("| program | what it is | sessions/s | to ours | CPU s/GB | to ours | peak MB | missing | twice | altered |\n")
-	s.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
+	s.WriteString("| program | what it is | sessions/s | to ours | CPU s/GB | to ours | peak MB | missing | twice | altered | CPU % of other programs |\n")
+	s.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range beside {
 		all := r[p.peer]
 		if len(all) == 0 {
@@ -106,8 +106,8 @@ func productLines(r rows, notes, left map[string]string) string {
 		for _, row := range all {
 			missing, twice, altered = max(missing, row.Missing), max(twice, row.Duplicates), max(altered, row.Altered)
 		}
-		fmt.Fprintf(&s, "| `%s` | %s | %.0f | %s | %.2f | %s | %.0f | %d | %d | %d |\n", p.peer, notes[p.peer], m(rate), to(rate), m(cpu), to(cpu),
-			m(func(r harness.Row) float64 { return r.PeakMB }), missing, twice, altered)
+		fmt.Fprintf(&s, "| `%s` | %s | %.0f | %s | %.2f | %s | %.0f | %d | %d | %d | %.0f |\n", p.peer, notes[p.peer], m(rate), to(rate), m(cpu), to(cpu),
+			m(func(r harness.Row) float64 { return r.PeakMB }), missing, twice, altered, m(func(r harness.Row) float64 { return r.OtherPct }))
 	}
 	first := true
 	for _, p := range beside {
