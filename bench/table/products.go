@@ -106,7 +106,7 @@ func productLines(r rows, notes, left map[string]string) string {
 		for _, row := range all {
 			missing, twice, altered = max(missing, row.Missing), max(twice, row.Duplicates), max(altered, row.Altered)
 		}
-		fmt.Fprintf(&s, "| `%s` | %s | %.0f | %s | %.2f | %s | %.0f | %d | %d | %d | %.0f |\n", p.peer, notes[p.peer], m(rate), to(rate), m(cpu), to(cpu),
+		fmt.Fprintf(&s, "| `%s` | %s | %.0f | %s | %.2f | %s | %.0f | %d | %d | %d | %.0f |\n", p.peer, strings.ReplaceAll(notes[p.peer], "|", "\\|"), m(rate), to(rate), m(cpu), to(cpu),
 			m(func(r harness.Row) float64 { return r.PeakMB }), missing, twice, altered, m(func(r harness.Row) float64 { return r.OtherPct }))
 	}
 	first := true

@@ -208,10 +208,10 @@ func TestPasted(t *testing.T) {
 
 func TestProductLines(t *testing.T) {
 	r := rows{webhook: {row(100, 2)}, "goscript-http": {row(50, 3), row(70, 5)}, "rsyslog-es": {{Rate: 10, Missing: 7}}}
-	text := productLines(r, map[string]string{"goscript-http": "by hand"}, map[string]string{"otelcol-otlphttp": "there is no otelcol", "kcat-curl": "no kcat"})
+	text := productLines(r, map[string]string{"goscript-http": "a | b"}, map[string]string{"otelcol-otlphttp": "there is no otelcol", "kcat-curl": "no kcat"})
 	for _, want := range []string{
 		"| `session-export-http` |  | 100 |  | 2.00 |  | 60 | 0 | 0 | 0 | 0 |\n",
-		"| `goscript-http` | by hand | 60 | 0.60 | 4.00 | 2.00 | 60 | 0 | 0 | 0 | 0 |\n",
+		"| `goscript-http` | a \\| b | 60 | 0.60 | 4.00 | 2.00 | 60 | 0 | 0 | 0 | 0 |\n",
 		"| `rsyslog-es` |  | 10 |  | 0.00 |  | 0 | 7 | 0 | 0 | 0 |\n", // ours of that kind did not run
 		"\nNot measured: `otelcol-otlphttp` (there is no otelcol); `kcat-curl` (no kcat).\n",
 	} {
