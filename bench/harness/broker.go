@@ -125,13 +125,13 @@ func (k *Broker) waitMembers(group string, members int) error {
 		State   string
 		Members int
 	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		err := k.ask("GET", "/group", url.Values{"group": {group}}, &g)
 		if err == nil && g.State == "Stable" && g.Members == members {
 			return nil
 		}
 	}
-	return fmt.Errorf("group %s is %s with %d members after a minute, want %d", group, g.State, g.Members, members)
+	return fmt.Errorf("group %s is %s with %d members after two minutes, want %d", group, g.State, g.Members, members)
 }
 
 // gate lets fetches wait, or lets them through again.

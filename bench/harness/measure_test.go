@@ -13,7 +13,7 @@ import (
 // newBench builds what a run needs and finds ports for it.
 func newBench(t *testing.T) *Bench {
 	t.Helper()
-	b := &Bench{Bin: t.TempDir(), Work: t.TempDir(), ReceiverPort: freePorts(t, 3), Timeout: 2 * time.Minute, Idle: time.Minute,
+	b := &Bench{Bin: t.TempDir(), Work: t.TempDir(), ReceiverPort: freePorts(t, 3), Timeout: 5 * time.Minute, Idle: 3 * time.Minute,
 		Warn: func(err error) { t.Log(err) }}
 	t.Cleanup(b.KillAll)
 	for _, build := range [][]string{

@@ -85,7 +85,7 @@ func (b *Bench) startReceiver(i int, p Peer, k *Broker, folder string, extra []s
 	if r.cmd, err = b.procs.start(command{args: args, log: log, pin: b.PinInfra}); err != nil {
 		return nil, err
 	}
-	if _, err := waitLine(log, "READY ", 20*time.Second, r.cmd); err != nil {
+	if _, err := waitLine(log, "READY ", time.Minute, r.cmd); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a receiver: %w", err), b.procs.stop(r.cmd))
 	}
 	return r, nil
