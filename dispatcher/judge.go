@@ -75,8 +75,10 @@ func (m *machine) deliver(now time.Time, d *delivery, p piece, except []sinks.It
 	m.counts.lastSuccess = now
 	m.pause.since = time.Time{}
 	m.pause.waits.reset()
-	if m.hold.active {
-		m.hold.at = now // the destination lives: the next probe need not wait
+	if m.hold.active && !m.late {
+		// The destination lives: the next probe need not wait. What was on its way
+		// when the hold began says nothing of what is wrong since.
+		m.hold.at = now
 	}
 	if len(d.pieces) == 0 {
 		m.hold.delivered()
