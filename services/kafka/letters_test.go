@@ -5,6 +5,7 @@ package kafka_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,8 +54,14 @@ func lettersWait(t *testing.T, k *services.Kafka, admin *kadm.Client) {
 	})
 	t.Logf("held after %s, named %s after the kill", held, time.Since(begun))
 	services.Eventually(t, "the alert is open", func() bool { return strings.Contains(e.Process().Output(), "cause=dead_letters_failing") })
-	commits, err := admin.FetchOffsets(services.Context(t), e.group)
-	must(t, err)
+	var commits kadm.OffsetResponses
+	services.Eventually(t, "the group's coordinator answers, which the kill may have moved", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var err error
+		commits, err = admin.FetchOffsets(ctx, e.group)
+		return err == nil && commits.Ok()
+	})
 	if commit, found := commits.Lookup(topic, 0); !found || commit.At != 50 {
 		t.Errorf("committed %+v, want the place of the letter, 50", commit)
 	}
