@@ -13,6 +13,14 @@ import (
 // default), so that its answer is heard.
 const commitTimeout = 8 * time.Second
 
+// A commit that nobody answered may still be carried out, even after a later
+// one: a broker that stood still takes up what waited. So what is committed is
+// committed again for a while, and a position that went back does not stay back.
+const (
+	commitDoubt  = 30 * time.Second // for how long; a coordinator that stands still for longer is replaced
+	commitRepeat = 2 * time.Second  // how often
+)
+
 // commitLoop commits what was marked, at most once every CommitInterval.
 func (m *Member) commitLoop(ctx context.Context) {
 	t := time.NewTicker(m.o.CommitInterval)
@@ -44,7 +52,7 @@ func (m *Member) commit(ctx context.Context, claims []Claim) error {
 	var sent []*partition
 	var offsets []offsetcommit.RequestPartition
 	add := func(p *partition) {
-		if p.marked > p.committed {
+		if p.marked > p.committed || p.doubted(now) {
 			sent = append(sent, p)
 			offsets = append(offsets, offsetcommit.RequestPartition{PartitionIndex: p.claim.Partition, CommittedOffset: p.marked, CommittedLeaderEpoch: -1})
 		}
@@ -114,6 +122,7 @@ func (m *Member) sendCommit(ctx context.Context, id identity, sent []*partition,
 		Topics: []offsetcommit.RequestTopic{{Name: m.o.Topic, Partitions: offsets}},
 	})
 	if err != nil {
+		m.doubt(sent)
 		return explain("committing", err, m.o.Topic, m.o.Group)
 	}
 	m.throttle(throttle)
@@ -144,6 +153,21 @@ func (m *Member) sendCommit(ctx context.Context, id identity, sent []*partition,
 		}
 	}
 	return first
+}
+
+// doubt notes a commit that nobody answered.
+func (m *Member) doubt(sent []*partition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	until := time.Now().Add(commitDoubt)
+	for _, p := range sent {
+		p.doubtUntil = until
+	}
+}
+
+// doubted tells whether the committed position is to be committed once more.
+func (p *partition) doubted(now time.Time) bool {
+	return p.committed >= 0 && p.marked == p.committed && now.Before(p.doubtUntil) && now.Sub(p.committedAt) >= commitRepeat
 }
 
 // commitOffsets sends a commit and returns the code of each partition.

@@ -12,6 +12,7 @@ const unknown = -1
 type partition struct {
 	uncommittedSince time.Time
 	committedAt      time.Time
+	doubtUntil       time.Time // an unanswered commit may be carried out until then
 	resumeAt         time.Time // not fetched before
 	watermarkAt      time.Time // when high was learnt
 	trouble          error     // why it is not read at present
