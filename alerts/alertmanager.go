@@ -101,6 +101,19 @@ func (m *Alertmanager) Tell(n Notification) {
 	}
 }
 
+// Keep notes how alerts that it was told of stand by now, for the next post: how
+// many sessions wait or were lost, the last error, the time left.
+func (m *Alertmanager) Keep(open []Notification) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range open {
+		if before, known := m.alerts[n.Key]; known && before.State != Resolved && !n.Silent {
+			n.State = before.State
+			m.alerts[n.Key] = n
+		}
+	}
+}
+
 // Run posts the alerts until ctx is done: when one changed, and every minute.
 func (m *Alertmanager) Run(ctx context.Context) {
 	waits := newBackoff()

@@ -191,6 +191,32 @@ func TestAlertmanagerAway(t *testing.T) {
 	})
 }
 
+// What goes on while an alert is open is in the next post, not an hour later.
+func TestAlertmanagerFollowsWhatIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := &manager{}, newWorld()
+		a, _ := managed(t, m)
+		r := NewRunner(Options{Poll: w.poll, Notifiers: []Notifier{a}, Logger: slog.New(slog.DiscardHandler)})
+		defer running(r)()
+		for range 15 { // the first of them opens the alert
+			r.Signal(Signal{Key: key(DeadLettersGrow), Lost: 1, Error: "rejected: not_json"})
+			synctest.Wait()
+		}
+		w.set(func(r *Reading) { r.Waiting = 9000 })
+		time.Sleep(pollEvery + resendEvery)
+		synctest.Wait()
+		got := m.firing(time.Now())
+		if len(got) != 1 {
+			t.Fatalf("%d alerts fire", len(got))
+		}
+		for _, part := range []string{"15 sessions were given up", "9000 sessions wait"} {
+			if text := got[0].Annotations["description"]; !strings.Contains(text, part) {
+				t.Errorf("%q lacks %q", text, part)
+			}
+		}
+	})
+}
+
 // Two instances that see the same trouble are one alert.
 func TestAlertmanagerMergesInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

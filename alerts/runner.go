@@ -12,6 +12,9 @@ import (
 // after a delivery.
 const pollEvery = 5 * time.Second
 
+// freshFor is how old the figures of a notification may be.
+const freshFor = time.Second
+
 // Notifier carries notifications somewhere. Run owns what it does.
 type Notifier interface {
 	// Name tells notifiers apart in logs and metrics; it shows no secret.
@@ -23,6 +26,12 @@ type Notifier interface {
 	Run(ctx context.Context)
 	// Try delivers a trial notification now. The error shows no secret.
 	Try(ctx context.Context, n Notification) error
+}
+
+// keeper is a notifier that says again and again how things are.
+type keeper interface {
+	// Keep takes how what is open stands by now, and returns at once.
+	Keep(open []Notification)
 }
 
 // Options make a Runner. Poll must be set.
@@ -39,6 +48,7 @@ type Runner struct {
 	o       Options
 	signals *inbox
 	tracker *Tracker
+	met     time.Time       // when sinks were last looked at
 	others  chan []Notifier // to notify from now on
 }
 
@@ -89,6 +99,9 @@ func (r *Runner) Run(ctx context.Context) {
 	for {
 		select {
 		case <-r.signals.news:
+			if time.Since(r.met) >= freshFor {
+				r.meet(ctx)
+			}
 			r.takeSignals()
 		case <-ticker.C:
 			r.read(ctx)
@@ -141,13 +154,29 @@ func (c *crew) wait() {
 
 // read takes readings. What waits is older than they are.
 func (r *Runner) read(ctx context.Context) {
-	readings := r.o.Poll(ctx)
-	if ctx.Err() != nil {
+	readings, ok := r.meet(ctx)
+	if !ok {
 		return
 	}
-	r.tracker.Meet(readings)
 	r.takeSignals()
 	r.tell(r.tracker.Read(time.Now(), readings))
+	open := r.tracker.Open(time.Now())
+	for _, n := range r.o.Notifiers {
+		if k, ok := n.(keeper); ok {
+			k.Keep(open)
+		}
+	}
+}
+
+// meet looks at the sinks; false when there is no time left for it.
+func (r *Runner) meet(ctx context.Context) (readings []Reading, ok bool) {
+	readings = r.o.Poll(ctx)
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	r.tracker.Meet(readings)
+	r.met = time.Now()
+	return readings, true
 }
 
 func (r *Runner) takeSignals() {

@@ -116,6 +116,22 @@ func TestRunner(t *testing.T) {
 	})
 }
 
+// A notification tells how many sessions wait at its moment, not at the last look.
+func TestRunnerTellsWhatWaitsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newWorld(), &sketch{}
+		r := NewRunner(Options{Poll: w.poll, Notifiers: []Notifier{s}, Logger: slog.New(slog.DiscardHandler)})
+		defer running(r)()
+		time.Sleep(pollEvery + 2*time.Second)
+		w.set(func(r *Reading) { r.Waiting = 300 })
+		r.Signal(Signal{Key: key(DeliveryFailed)})
+		synctest.Wait()
+		if s.all() != "open delivery_failed waiting=300" {
+			t.Errorf("told: %q", s.all())
+		}
+	})
+}
+
 // disableNotification silences notifiers, not the log and the metrics.
 func TestRunnerSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -117,15 +117,18 @@ func (t *Tracker) repeat(now time.Time, k Key, a *alert) []Notification {
 	return []Notification{t.note(now, k, a, Repeated)}
 }
 
-// Meet makes sinks known that were not: whether they are silent, and how many
-// sessions wait, belongs to a notification from the first one on.
+// Meet takes of readings what a notification says: whether a sink is silent, and
+// how many sessions wait. Nothing is concluded from them.
 func (t *Tracker) Meet(readings []Reading) {
 	for i := range readings {
 		r := &readings[i]
 		k := sinkKey{r.Environment, r.Sink}
-		if t.readings[k] == nil {
-			t.readings[k] = &Reading{Environment: r.Environment, Sink: r.Sink, Silent: r.Silent, Waiting: r.Waiting}
+		known := t.readings[k]
+		if known == nil {
+			known = &Reading{Environment: r.Environment, Sink: r.Sink}
+			t.readings[k] = known
 		}
+		known.Silent, known.Waiting = r.Silent, r.Waiting
 	}
 }
 
