@@ -267,5 +267,15 @@ func withDesk(ctx context.Context, o DeadLetterOptions, work func(context.Contex
 	defer d.close()
 	soft, _, stop := Signals(ctx)
 	defer stop()
-	return work(soft, d)
+	return cutOff(soft, work(soft, d))
+}
+
+// errEndedBySignal stands for whatever a work says that a signal cut off.
+var errEndedBySignal = errors.New("ended by a signal")
+
+func cutOff(soft context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && soft.Err() != nil {
+		return errEndedBySignal
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sessionexport/deadletter"
@@ -161,6 +162,22 @@ func TestDrop(t *testing.T) {
 	}
 	o.Filter, o.Confirm = deadletter.Filter{}, nil
 	if err := s.run(DropDeadLetters, o); err != nil || len(s.keys()) != 0 {
+		t.Errorf("error %v, left %v", err, s.keys())
+	}
+}
+
+// A signal ends a command with words of its own, whatever it cut off.
+func TestSignalEndsACommand(t *testing.T) {
+	s := newLetterStage(t, "")
+	s.write(letter("lines", 1))
+	err := s.run(DropDeadLetters, DeadLetterOptions{Confirm: func(ctx context.Context, _ string) (bool, error) {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			return false, err
+		}
+		<-ctx.Done()
+		return false, ctx.Err()
+	}})
+	if !errors.Is(err, errEndedBySignal) || len(s.keys()) != 1 {
 		t.Errorf("error %v, left %v", err, s.keys())
 	}
 }

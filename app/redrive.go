@@ -140,11 +140,11 @@ func RedriveDeadLetters(ctx context.Context, o DeadLetterOptions) error {
 	defer stop()
 	chosen, err := d.choose(soft)
 	if err != nil {
-		return err
+		return cutOff(soft, err)
 	}
 	if chosen.Size() > 0 {
 		if err := d.ask(soft, "Send again", chosen); err != nil {
-			return err
+			return cutOff(soft, err)
 		}
 	}
 	all := make([]Redriven, 0, len(chosen.Groups))

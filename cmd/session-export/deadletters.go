@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,7 +117,7 @@ func letterCommand(use, short, output, others string, do func(*cobra.Command, *l
 	}
 	flags.StringSliceVar(&filter.Environments, "environment", nil, "only of these environments")
 	flags.StringSliceVar(&filter.Sinks, "sink", nil, "only of these sinks")
-	flags.StringSliceVar(&filter.Kinds, "kind", nil, "only of these kinds: rejected, poison, undelivered")
+	flags.StringSliceVar(&filter.Kinds, "kind", nil, "only of these kinds: "+strings.Join(letterKinds, ", "))
 	flags.StringSliceVar(&filter.Reasons, "reason", nil, "only with these reasons")
 	flags.StringSliceVar(&f.statuses, "status", nil, "only with these statuses; none is without an answer")
 	flags.StringSliceVar(&filter.Sessions, "session", nil, "only these sessions: userSessionId, or tenantId-userSessionId-startTime")
@@ -124,6 +125,8 @@ func letterCommand(use, short, output, others string, do func(*cobra.Command, *l
 	flags.StringVar(&f.until, "until", "", "last tried before this time")
 	return c
 }
+
+var letterKinds = []string{"rejected", "poison", "undelivered"}
 
 // read understands the flags.
 func (f *letterFlags) read(output, others string, now time.Time) error {
@@ -142,6 +145,11 @@ func (f *letterFlags) read(output, others string, now time.Time) error {
 	for _, key := range o.Filter.Keys {
 		if _, err := deadletter.ParseID(key); err != nil {
 			return fmt.Errorf("%q names no dead letter: a key is environment/sink/topic/partition/offset", key)
+		}
+	}
+	for _, kind := range o.Filter.Kinds {
+		if !slices.Contains(letterKinds, kind) {
+			return fmt.Errorf("--kind %s: it is %s", kind, strings.Join(letterKinds, ", "))
 		}
 	}
 	for _, text := range f.statuses {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sessionexport/app"
 	"sessionexport/deadletter"
 )
 
@@ -53,6 +54,7 @@ func TestLetterFlags(t *testing.T) {
 		"--output raw":       {output: "raw"},
 		"--status 99":        {statuses: []string{"99"}},
 		"--status x":         {statuses: []string{"200", "x"}},
+		"--kind refused":     {options: app.DeadLetterOptions{Filter: deadletter.Filter{Kinds: []string{"poison", "refused"}}}},
 		"--since soon":       {since: "soon"},
 		"--until 2026-02-30": {until: "2026-02-30"},
 	} {
