@@ -11,6 +11,7 @@ import (
 
 // Mistakes that a count can find.
 var (
+	errNothing    = errors.New("nothing was produced, or nothing arrived: nothing was tried")
 	errMissing    = errors.New("sessions are missing")
 	errDuplicates = errors.New("more duplicates than had been delivered and not committed")
 	errForeign    = errors.New("sessions arrived that nobody had produced")
@@ -39,6 +40,9 @@ type count struct {
 func (c count) check() error {
 	var errs []error
 	for _, s := range c.sinks {
+		if c.produced == 0 || s.delivered == 0 {
+			errs = append(errs, fmt.Errorf("%s: %w", s.id, errNothing))
+		}
 		if s.missing > 0 {
 			errs = append(errs, fmt.Errorf("%s: %w: %d of %d", s.id, errMissing, s.missing, c.produced))
 		}

@@ -43,6 +43,7 @@ func TestCheck(t *testing.T) {
 		want   error
 	}{
 		"good":       {func(*sinkCount) {}, nil},
+		"nothing":    {func(s *sinkCount) { s.delivered = 0 }, errNothing},
 		"missing":    {func(s *sinkCount) { s.missing = 1 }, errMissing},
 		"duplicates": {func(s *sinkCount) { s.duplicates = 4 }, errDuplicates},
 		"foreign":    {func(s *sinkCount) { s.foreign = 1 }, errForeign},
@@ -55,6 +56,9 @@ func TestCheck(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+	if err := (count{sinks: []sinkCount{{id: "one"}}}).check(); !errors.Is(err, errNothing) {
+		t.Errorf("nothing produced: %v", err)
 	}
 }
 
