@@ -73,7 +73,13 @@ faults: ## The whole campaign of faults, as a table (FAULTS='-only kill -seed 7'
 SOAK ?= 10m
 
 .PHONY: soak
-soak: ## Ten minutes at 80 % of the maximum rate with random faults: memory and goroutines flat (SOAK=1m).
+soak: ## Everything that takes long: faults-soak, services-soak, services-matrix (SOAK=1m).
+	$(MAKE) faults-soak
+	$(MAKE) services-soak
+	$(MAKE) services-matrix
+
+.PHONY: faults-soak
+faults-soak: ## Ten minutes at 80 % of the maximum rate with random faults: memory and goroutines flat (SOAK=1m).
 	go run ./faults -only soak -soak $(SOAK) $(FAULTS)
 
 .PHONY: services-soak

@@ -5,6 +5,7 @@ package services
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,34 @@ func WorkFolder() (string, error) {
 		return "", err
 	}
 	return dir, nil
+}
+
+// sweepSockets removes the sockets of JVMs that were killed. A JVM that lets itself be attached to, as Elasticsearch 9 does when
+// it starts, has its socket in /tmp, whatever its options say.
+func sweepSockets() error {
+	const prefix = "/tmp/.java_pid" // then the process id
+	sockets, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return fmt.Errorf("looking for sockets of JVMs: %w", err)
+	}
+	user := os.Geteuid()
+	if user == 0 {
+		user = unprivileged
+	}
+	for _, socket := range sockets {
+		pid, err := strconv.Atoi(strings.TrimPrefix(socket, prefix))
+		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue
+		}
+		var status syscall.Stat_t
+		if err := syscall.Lstat(socket, &status); err != nil || int(status.Uid) != user {
+			continue // gone, or somebody else's
+		}
+		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing the socket of a JVM: %w", err)
+		}
+	}
+	return nil
 }
 
 // sweep removes the work folders of tests that were killed before they could.

@@ -70,7 +70,7 @@ func openNginx(o NginxOptions) (n *Nginx, err error) {
 	n.process, err = Launch(Command{
 		Name: "nginx", Dir: dir,
 		Args: []string{binary, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"},
-	}, "start worker process ")
+	}, " OS: ") // said when it listens
 	if err != nil {
 		return n, err
 	}
@@ -87,9 +87,9 @@ func (n *Nginx) close() error {
 	return errors.Join(err, os.RemoveAll(n.dir))
 }
 
-// nginxConfiguration keeps everything in its own folder and says when it serves.
+// nginxConfiguration keeps everything in its own folder and in one process: workers outlive a master that is killed.
 const nginxConfiguration = `daemon off;
-worker_processes 1;
+master_process off;
 pid nginx.pid;
 error_log stderr notice;
 events { worker_connections 512; }

@@ -23,6 +23,12 @@ type Command struct {
 	Args []string // the program first
 }
 
+// tidy has a JVM, started by itself or by a script, keep its temporary files in a folder: one that is killed leaves the libraries
+// there that it unpacked. The files of its counters would have a place of their own.
+func tidy(folder string) string {
+	return "JDK_JAVA_OPTIONS=-Djava.io.tmpdir=" + folder + " -XX:-UsePerfData"
+}
+
 // Process is a running service. It leads a process group of its own, so that a signal reaches its children as well, and
 // dies with the test binary however that ends.
 type Process struct {
@@ -43,7 +49,7 @@ func Launch(c Command, awaited string) (*Process, error) {
 		exited:  make(chan struct{}),
 	}
 	p.cmd.Dir = c.Dir
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "LC_ALL=C.UTF-8"}, c.Env...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "LC_ALL=C.UTF-8", tidy(c.Dir)}, c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.journal, p.journal
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {

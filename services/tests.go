@@ -36,7 +36,7 @@ func AtEnd(closer func() error) {
 // Main is the TestMain of every package that tests with services: it removes what killed tests have left behind, runs
 // the tests and ends the servers that they shared.
 func Main(m *testing.M) {
-	if err := sweep(); err != nil {
+	if err := errors.Join(sweep(), sweepSockets()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -47,6 +47,7 @@ func Main(m *testing.M) {
 	for _, closer := range slices.Backward(ending.closers) {
 		err = errors.Join(err, closer())
 	}
+	err = errors.Join(err, sweepSockets())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
