@@ -54,6 +54,10 @@ type exportOf struct {
 func notifiers(file *settings.File, way *alerts.Transport, metrics *alerts.Metrics, log *slog.Logger) ([]alerts.Notifier, error) {
 	out := alerts.Outgoing{Rules: rulesOf(file), Transport: way, Metrics: metrics, Logger: log}
 	all, err := alerts.NewShoutrrr(file.Alerts.Shoutrrr, out)
+	var bad *alerts.ServiceError
+	if errors.As(err, &bad) { // a mistake of the configuration like any other
+		return nil, settings.Problems{{Path: fmt.Sprintf("alerts.shoutrrr[%d]", bad.Index), Value: settings.Mask, Message: bad.Reason}}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("preparing notifications: %w", err)
 	}
@@ -290,6 +294,15 @@ func (a *alarm) forgetGone(running []dispatcher.SinkStatus) {
 	maps.DeleteFunc(a.exports, func(sink string, e exportOf) bool {
 		return e.gone && !slices.ContainsFunc(running, func(s dispatcher.SinkStatus) bool { return s.Sink == sink })
 	})
+}
+
+// CheckNotifiers finds mistakes in those whom a configuration wants to be told,
+// as settings.Problems. It makes no request.
+func CheckNotifiers(file *settings.File) error {
+	way := alerts.NewTransport(rulesOf(file))
+	defer way.CloseIdleConnections()
+	_, err := notifiers(file, way, alerts.NewMetrics(), slog.New(slog.DiscardHandler))
+	return err
 }
 
 // AlertsTestOptions say what TestAlerts tries.

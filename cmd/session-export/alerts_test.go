@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"sessionexport/settings"
 )
 
@@ -43,5 +45,26 @@ func TestAlertsTestCommand(t *testing.T) {
 	var problems settings.Problems
 	if !errors.As(err, &problems) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What serve would refuse is found by config check as well, and no secret is shown.
+func TestServiceURLsAreChecked(t *testing.T) {
+	const secret = "hunter2-token"
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	text := "version: 1\nkafka: {brokers: [\"127.0.0.1:9092\"]}\nenvironments: [{id: default, topic: sessions, exports: []}]\n" +
+		"alerts: {shoutrrr: [\"generic://hooks.example/" + secret + "\", \"gotify://hooks.example/" + secret + "\"]}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*cobra.Command{"check": configCommand(), "test": alertsCommand(), "serve": serveCommand()} {
+		c.SilenceErrors, c.SilenceUsage = true, true
+		c.SetArgs(map[string][]string{"check": {"check", path}, "test": {"test", "--config", path}, "serve": {"--config", path}}[name])
+		err := c.ExecuteContext(t.Context())
+		var problems settings.Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Path != "alerts.shoutrrr[1]" ||
+			!strings.Contains(err.Error(), "not supported") || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

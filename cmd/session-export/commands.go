@@ -131,6 +131,9 @@ func configCommand() *cobra.Command {
 			case err != nil: // no such file, or none that can be read
 				return &useError{fmt.Errorf("checking the configuration: %w", err)}
 			}
+			if err := app.CheckNotifiers(file); err != nil {
+				return err
+			}
 			file.Summary(os.Stdout)
 			for _, w := range app.Warnings(file) {
 				fmt.Fprintln(os.Stdout, "warning:", w)
