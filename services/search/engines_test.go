@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sessionexport/services"
 	"sessionexport/session"
@@ -93,7 +94,7 @@ func newSender(t *testing.T, e *services.Engine, query string, transport http.Ro
 		t.Fatal(err)
 	}
 	if transport == nil {
-		own := &http.Transport{}
+		own := &http.Transport{ExpectContinueTimeout: 10 * time.Second} // a sink that asks first waits for the answer: the program for a second
 		t.Cleanup(own.CloseIdleConnections)
 		transport = own
 	}
