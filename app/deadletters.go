@@ -145,9 +145,20 @@ func (d *desk) print(ctx context.Context, to io.Writer, bodies bool) (int64, err
 		return printed, fmt.Errorf("printing dead letters: %w", err)
 	}
 	if without > 0 {
-		return printed, fmt.Errorf("%s of the letters could not be written as %s", grouped(without), d.o.Output)
+		return printed, &leftOutError{letters: without, output: d.o.Output}
 	}
 	return printed, nil
+}
+
+// leftOutError is returned when all was read, and some letters have no form in
+// the output that is wanted.
+type leftOutError struct {
+	letters int64
+	output  deadletter.Output
+}
+
+func (e *leftOutError) Error() string {
+	return fmt.Sprintf("%s of the letters could not be written as %s", grouped(e.letters), e.output)
 }
 
 // notesMost is how many notes of one sort are printed.
@@ -239,11 +250,8 @@ func DownloadDeadLetters(ctx context.Context, o DeadLetterOptions, to string) er
 		}
 		defer func() { _ = os.Remove(f.Name()) }()
 		n, left := d.print(ctx, f, true)
-		var partly bool
-		if left != nil && ctx.Err() == nil && n > 0 {
-			partly = true
-		}
-		if left != nil && !partly {
+		var without *leftOutError
+		if left != nil && (n == 0 || !errors.As(left, &without)) { // what was cut off must not look complete
 			_ = f.Close()
 			return left
 		}

@@ -3,11 +3,17 @@ package app
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sessionexport/deadletter"
 )
@@ -179,5 +185,41 @@ func TestSignalEndsACommand(t *testing.T) {
 	}})
 	if !errors.Is(err, errEndedBySignal) || len(s.keys()) != 1 {
 		t.Errorf("error %v, left %v", err, s.keys())
+	}
+}
+
+// What was cut off half-way does not stay behind as a file that looks complete.
+func TestDownloadThatIsCutOff(t *testing.T) {
+	s := newLetterStage(t, "")
+	s.write(letters(20, "lines")...)
+	var fetches, most atomic.Int64
+	most.Store(math.MaxInt64)
+	s.cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		req, ok := r.(*kmsg.FetchRequest)
+		if fetches.Add(1) < most.Load() || !ok {
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.FetchResponse) //nolint:forcetypeassert // it is its kind
+		for _, asked := range req.Topics {
+			topic := kmsg.FetchResponseTopic{Topic: asked.Topic, TopicID: asked.TopicID}
+			for _, p := range asked.Partitions {
+				topic.Partitions = append(topic.Partitions, kmsg.FetchResponseTopicPartition{Partition: p.Partition, ErrorCode: kerr.TopicAuthorizationFailed.Code})
+			}
+			res.Topics = append(res.Topics, topic)
+		}
+		return res, nil, true
+	})
+	if err := s.run(downloadTo(filepath.Join(s.dir, "whole")), DeadLetterOptions{Output: deadletter.JSON}); err != nil {
+		t.Fatal(err)
+	}
+	most.Store(fetches.Swap(0)) // the last one
+	to := filepath.Join(s.dir, "half")
+	err := s.run(downloadTo(to), DeadLetterOptions{Output: deadletter.JSON})
+	if err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a part is left: %v", err)
 	}
 }
