@@ -168,13 +168,16 @@ const offsetsTopic = "__consumer_offsets"
 func homeOf(t *testing.T, admin *kadm.Client, group string) int32 {
 	t.Helper()
 	services.Eventually(t, "the group has a coordinator", func() bool { return coordinator(t, admin, group) != 0 })
-	topics, err := admin.ListTopicsWithInternal(services.Context(t), offsetsTopic)
-	must(t, err)
+	var partitions kadm.PartitionDetails
+	services.Eventually(t, "the topic of the offsets is known to the node that is asked", func() bool {
+		topics, err := admin.ListTopicsWithInternal(services.Context(t), offsetsTopic)
+		partitions = topics[offsetsTopic].Partitions
+		return err == nil && len(partitions) > 0
+	})
 	hash := int32(0) // Java's of a string
 	for _, c := range group {
 		hash = 31*hash + c
 	}
-	partitions := topics[offsetsTopic].Partitions
 	return partitions[(hash&math.MaxInt32)%int32(len(partitions))].Replicas[0]
 }
 
