@@ -144,6 +144,13 @@ func NewTopic(tb testing.TB, k *Kafka, partitions int32, config map[string]*stri
 	if err != nil {
 		tb.Fatalf("creating topic %s: %v (%s)", topic, err, created.ErrMessage)
 	}
+	UntilKnown(tb, admin, topic)
+	return topic
+}
+
+// UntilKnown waits until a new topic can be used: a node is told of it some time after another one created it.
+func UntilKnown(tb testing.TB, admin *kadm.Client, topic string) {
+	tb.Helper()
 	Eventually(tb, "the new topic is known", func() bool {
 		topics, err := admin.ListTopics(Context(tb), topic)
 		if err != nil || topics[topic].Err != nil || len(topics[topic].Partitions) == 0 {
@@ -156,7 +163,6 @@ func NewTopic(tb testing.TB, k *Kafka, partitions int32, config map[string]*stri
 		}
 		return true
 	})
-	return topic
 }
 
 // Document returns a session that compresses as sessions do and is like no other.

@@ -212,13 +212,15 @@ func createOn(t *testing.T, k *services.Kafka, topic string, replicas ...[]int32
 	}
 	request.Topics = append(request.Topics, create)
 
-	response, err := request.RequestWith(services.Context(t), services.Franz(t, k))
+	client := services.Franz(t, k)
+	response, err := request.RequestWith(services.Context(t), client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := kerr.ErrorForCode(response.Topics[0].ErrorCode); err != nil {
 		t.Fatalf("creating topic %s: %v", topic, err)
 	}
+	services.UntilKnown(t, kadm.NewClient(client), topic)
 }
 
 func must(t *testing.T, err error) {
