@@ -16,21 +16,13 @@ import (
 // how the program comes back: probes of 1, 10 and 100 sessions, then one batch
 // at a time, and twice as many after ten good ones.
 func outage(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 600, custom: map[string]string{
+	s, _, err := c.loaded(ctx, standOptions{seed: seed, rate: 600, custom: map[string]string{
 		"maxSessions": strconv.Itoa(outageBatch), "maxInFlight": "4", "idleTimeout": "3s", "maxBatchAge": "20s", "maxRetries": "2",
 	}})
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	p, err := s.launch("", instanceOptions{})
-	if err != nil {
-		return r, err
-	}
-	if err := s.ready(ctx, p); err != nil {
-		return r, err
-	}
-	s.startLoad()
 	if err := s.flowing(ctx); err != nil {
 		return r, err
 	}
@@ -154,19 +146,11 @@ func (a *arrivalsSeen) check(s *stand) error {
 
 // tokens shuts the token server's door, and lets tokens end quickly.
 func tokens(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 300, custom: killCustom, life: 2 * time.Second})
+	s, _, err := c.loaded(ctx, standOptions{seed: seed, rate: 300, custom: killCustom, life: 2 * time.Second})
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	p, err := s.launch("", instanceOptions{})
-	if err != nil {
-		return r, err
-	}
-	if err := s.ready(ctx, p); err != nil {
-		return r, err
-	}
-	s.startLoad()
 	r.what = "outages of the token server"
 	for range c.choose(1, 4) {
 		if err := s.flowing(ctx); err != nil {

@@ -11,19 +11,11 @@ type strike func(ctx context.Context, s *stand, last time.Duration) error
 // brokers lets something happen to the brokers again and again, while one
 // instance works.
 func (c *campaign) brokers(ctx context.Context, seed uint64, times int, least, most time.Duration, do strike) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 300, nodes: 3, custom: killCustom, late: true})
+	s, _, err := c.loaded(ctx, standOptions{seed: seed, rate: 300, nodes: 3, custom: killCustom, late: true})
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	p, err := s.launch("", instanceOptions{})
-	if err != nil {
-		return r, err
-	}
-	if err := s.ready(ctx, p); err != nil {
-		return r, err
-	}
-	s.startLoad()
 	for range times {
 		if err := s.flowing(ctx); err != nil {
 			return r, err

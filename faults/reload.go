@@ -10,19 +10,11 @@ import (
 // reloads changes the configuration every 200 ms: nothing is lost and nothing
 // sent twice.
 func reloads(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
-	s, err := c.stand(standOptions{seed: seed, rate: 300, custom: map[string]string{"maxSessions": "25"}})
+	s, p, err := c.loaded(ctx, standOptions{seed: seed, rate: 300, custom: map[string]string{"maxSessions": "25"}})
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	p, err := s.launch("", instanceOptions{})
-	if err != nil {
-		return r, err
-	}
-	if err := s.ready(ctx, p); err != nil {
-		return r, err
-	}
-	s.startLoad()
 	bad := 0
 	end := time.Now().Add(time.Duration(c.choose(5, 60)) * time.Second)
 	for n := 0; time.Now().Before(end); n++ {

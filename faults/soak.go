@@ -33,21 +33,13 @@ func soak(ctx context.Context, c *campaign, seed uint64) (r result, err error) {
 		return r, err
 	}
 	rate := soakShare * most
-	s, err := c.stand(standOptions{seed: seed, rate: rate, nodes: 3, trim: true, late: true, life: 20 * time.Second, custom: map[string]string{
+	s, p, err := c.loaded(ctx, standOptions{seed: seed, rate: rate, nodes: 3, trim: true, late: true, life: 20 * time.Second, custom: map[string]string{
 		"maxSessions": soakBatch, "idleTimeout": "1s", "maxBatchAge": "5s",
 	}})
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	p, err := s.launch("", instanceOptions{})
-	if err != nil {
-		return r, err
-	}
-	if err := s.ready(ctx, p); err != nil {
-		return r, err
-	}
-	s.startLoad()
 	r.what = "faults"
 	r.notes = append(r.notes, fmt.Sprintf("maximum %.0f sessions a second at each of three sinks; the load is %.0f", most, rate))
 	var series samples

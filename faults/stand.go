@@ -140,6 +140,22 @@ func newStand(o standOptions) (s *stand, err error) {
 
 func (s *stand) onClose(f func()) { s.closers = append(s.closers, f) }
 
+// loaded is a stand with one instance that works, under load.
+func (c *campaign) loaded(ctx context.Context, o standOptions) (s *stand, p *instance, err error) {
+	if s, err = c.stand(o); err != nil {
+		return nil, nil, err
+	}
+	if p, err = s.launch("", instanceOptions{}); err == nil {
+		err = s.ready(ctx, p)
+	}
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	s.startLoad()
+	return s, p, nil
+}
+
 // close ends everything, last in, first out.
 func (s *stand) close() {
 	for _, p := range s.instances {
